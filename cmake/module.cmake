@@ -1,0 +1,103 @@
+# The ladder, bottom rung first, and the two ways to put code on it.
+#
+# A module may use lower rungs only: never up, never sideways. An adapter implements an interface of its owner; only `cli`
+# and tests may link it. A folder under src/ that holds sources and is declared by neither is an error.
+
+set(LADDER "base" "config" "http process journal" "wasm store" "runtimes" "functions" "api" "cli")
+set_property(GLOBAL PROPERTY SEAM_EDGES "")
+set_property(GLOBAL PROPERTY SEAM_FOLDERS "")
+
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+
+function(rung_of name out)
+  set(i 0)
+  foreach(rung IN LISTS LADDER)
+    separate_arguments(names UNIX_COMMAND "${rung}")
+    if(name IN_LIST names)
+      set(${out} ${i} PARENT_SCOPE)
+      return()
+    endif()
+    math(EXPR i "${i}+1")
+  endforeach()
+  message(FATAL_ERROR "'${name}' is on no rung of LADDER in cmake/module.cmake")
+endfunction()
+
+function(seam_compile_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+                                           -Wthread-safety)
+  if(SEAM_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
+
+# seam_sources(path target) builds src/<path>/*.cc but tests and benches, which become <target>_test and <target>_bench.
+function(seam_sources path target)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${path}/*.cc)
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${path}/*.h)
+  set(tests ${sources})
+  set(benches ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|bench)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
+  add_library(${target} STATIC ${sources})
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+  target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR} FILES ${headers})
+  seam_compile_options(${target})
+  if(SEAM_TESTS AND tests)
+    add_executable(${target}_test ${tests})
+    target_link_libraries(${target}_test PRIVATE ${target} GTest::gmock GTest::gtest_main)
+    seam_compile_options(${target}_test)
+    add_test(NAME ${target} COMMAND ${target}_test)
+    set_tests_properties(${target} PROPERTIES LABELS unit)
+  endif()
+  if(SEAM_TESTS AND benches)
+    add_executable(${target}_bench ${benches})
+    target_link_libraries(${target}_bench PRIVATE ${target} benchmark::benchmark_main)
+    seam_compile_options(${target}_bench)
+    add_test(NAME ${target}_bench COMMAND ${target}_bench --benchmark_min_time=0.001)
+    set_tests_properties(${target}_bench PROPERTIES LABELS bench)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY SEAM_FOLDERS ${path})
+endfunction()
+
+# module(wasm USES base VENDOR Boost::json) builds src/wasm/*.cc as target `wasm`; its public headers are src/wasm/*.h.
+# VENDOR libraries are its own affair; EXPORTS are those that its headers show to all above.
+function(module name)
+  cmake_parse_arguments(M "" "" "USES;VENDOR;EXPORTS" ${ARGN})
+  rung_of(${name} mine)
+  foreach(used IN LISTS M_USES)
+    rung_of(${used} theirs)
+    if(NOT theirs LESS mine)
+      message(FATAL_ERROR "${name} (rung ${mine}) may not use ${used} (rung ${theirs}): depend downward only")
+    endif()
+  endforeach()
+  seam_sources(${name} ${name})
+  target_link_libraries(${name} PUBLIC ${M_USES} ${M_EXPORTS} PRIVATE ${M_VENDOR})
+  set_property(GLOBAL APPEND_STRING PROPERTY SEAM_EDGES "${name}:${M_USES}\n")
+endfunction()
+
+# adapter(store/sqlite VENDOR lib) builds one implementation of an interface of `store` as target store_sqlite.
+function(adapter path)
+  cmake_parse_arguments(A "" "" "USES;VENDOR" ${ARGN})
+  get_filename_component(owner ${path} DIRECTORY)
+  string(REPLACE "/" "_" target ${path})
+  seam_sources(${path} ${target})
+  target_link_libraries(${target} PUBLIC ${owner} PRIVATE ${A_VENDOR})
+endfunction()
+
+# Refuses a folder of sources that nothing declared, and writes the edges for tests/layers.
+function(seam_check_folders)
+  get_property(declared GLOBAL PROPERTY SEAM_FOLDERS)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}
+       ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
+  foreach(source IN LISTS sources)
+    get_filename_component(folder ${source} DIRECTORY)
+    if(NOT folder IN_LIST declared)
+      message(FATAL_ERROR "src/${source} lies in a folder that src/CMakeLists.txt does not declare: add "
+                          "module(${folder} …) or adapter(${folder} …)")
+    endif()
+  endforeach()
+  get_property(edges GLOBAL PROPERTY SEAM_EDGES)
+  file(WRITE ${CMAKE_BINARY_DIR}/edges.txt "${edges}")
+endfunction()

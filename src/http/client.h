@@ -1,0 +1,37 @@
+#pragma once
+// A small blocking HTTP/1.1 client for the command line: one request, one answer.
+//
+//   Result<ClientResponse> answer = fetch({.method = Method::kGet, .url =
+//   "http://127.0.0.1:8080/health"});
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "http/message.h"
+
+namespace seam::http {
+
+struct ClientRequest {
+  Method method = Method::kGet;
+  std::string url;  // "http://host[:port]/path?query"
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  nanoseconds timeout = seconds(60);
+};
+
+struct ClientResponse {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+// Blocks the calling thread.
+// errors    kUnavailable        nothing listens there, or the connection broke; kDeadlineExceeded
+// no answer in time
+//           kInvalidArgument    not an http:// URL
+[[nodiscard]] Result<ClientResponse> fetch(const ClientRequest& request);
+
+}  // namespace seam::http

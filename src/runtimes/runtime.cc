@@ -1,0 +1,1 @@
+#include "runtimes/runtime.h"

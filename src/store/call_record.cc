@@ -1,0 +1,1 @@
+#include "store/call_record.h"

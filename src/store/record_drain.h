@@ -1,0 +1,54 @@
+#pragma once
+// The thread that moves records from the journals into the tables, in batches, and keeps the tables
+// within their retention.
+//
+//   RecordDrain drain(*journals, store, {.keep = hours(168), .records_bytes_max = 1 << 30});
+//   drain.start();  …  drain.stop();      // stop() drains what waits first
+//
+// If the store fails, records stay in the journal and are tried again, with a pause that grows to 5
+// s; nothing is lost or written twice.
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include "base/clock.h"
+#include "journal/journal.h"
+#include "store/store.h"
+
+namespace seam::store {
+
+struct RecordDrainOptions {
+  std::size_t batch_records_max = 2048;
+  milliseconds interval{50};  // between looks at journals that were empty
+  std::chrono::hours keep{168};
+  std::uint64_t records_bytes_max = std::uint64_t{1} << 30U;
+  seconds retention_interval{60};
+};
+
+class RecordDrain {
+ public:
+  RecordDrain(journal::Journals& journals, Store& store, RecordDrainOptions options);
+  ~RecordDrain();  // stops
+
+  // Drains on the calling thread until the journals are empty: at start, before sessions are
+  // loaded, so that their counts are true. errors    the store's
+  [[nodiscard]] Result<void> drain_all();
+  void start();
+  void stop();
+
+ private:
+  void run();
+  Result<std::size_t> drain_batch();
+
+  journal::Journals& journals_;
+  Store& store_;
+  RecordDrainOptions options_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace seam::store
