@@ -2,11 +2,18 @@
 #
 # A module may use lower rungs only: never up, never sideways. An adapter implements an interface of its owner; only `cli`
 # and tests may link it. A folder under src/ that holds sources and is declared by neither is an error.
+#
+# What a folder may include is declared beside it and checked by tests/layers:
+#   HEADERS           prefixes of library headers, as `boost/json`, or `boost/asio@event_loop.cc` for one file only
+#   EXPORTS_HEADERS   prefixes that whoever uses this module may include too
+# Headers of the C++ library, of libc and of Linux need no declaration; gtest, gmock and benchmark belong to tests alone.
 
 set(LADDER "base" "config" "http process journal" "wasm store" "runtimes" "functions" "api" "cli")
 set_property(GLOBAL PROPERTY SEAM_EDGES "")
 set_property(GLOBAL PROPERTY SEAM_FOLDERS "")
+set_property(GLOBAL PROPERTY SEAM_MODULES "")
 
+option(SEAM_BENCHES "build the benchmarks with the tests" ON)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 
@@ -31,7 +38,8 @@ function(seam_compile_options target)
   endif()
 endfunction()
 
-# seam_sources(path target) builds src/<path>/*.cc but tests and benches, which become <target>_test and <target>_bench.
+# seam_sources(path target [libraries of its tests]) builds src/<path>/*.cc but tests and benches, which become
+# <target>_test and <target>_bench.
 function(seam_sources path target)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${path}/*.cc)
   file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${path}/*.h)
@@ -46,44 +54,61 @@ function(seam_sources path target)
   seam_compile_options(${target})
   if(SEAM_TESTS AND tests)
     add_executable(${target}_test ${tests})
-    target_link_libraries(${target}_test PRIVATE ${target} GTest::gmock GTest::gtest_main)
+    target_link_libraries(${target}_test PRIVATE ${target} ${ARGN} GTest::gmock GTest::gtest_main)
     seam_compile_options(${target}_test)
     add_test(NAME ${target} COMMAND ${target}_test)
-    set_tests_properties(${target} PROPERTIES LABELS unit)
+    set_tests_properties(${target} PROPERTIES LABELS unit TIMEOUT 300)
   endif()
-  if(SEAM_TESTS AND benches)
+  if(SEAM_TESTS AND SEAM_BENCHES AND benches)
     add_executable(${target}_bench ${benches})
-    target_link_libraries(${target}_bench PRIVATE ${target} benchmark::benchmark_main)
+    target_link_libraries(${target}_bench PRIVATE ${target} ${ARGN} benchmark::benchmark_main)
     seam_compile_options(${target}_bench)
     add_test(NAME ${target}_bench COMMAND ${target}_bench --benchmark_min_time=0.001)
-    set_tests_properties(${target}_bench PROPERTIES LABELS bench)
+    set_tests_properties(${target}_bench PROPERTIES LABELS bench TIMEOUT 300)
   endif()
   set_property(GLOBAL APPEND PROPERTY SEAM_FOLDERS ${path})
 endfunction()
 
-# module(wasm USES base VENDOR Boost::json) builds src/wasm/*.cc as target `wasm`; its public headers are src/wasm/*.h.
-# VENDOR libraries are its own affair; EXPORTS are those that its headers show to all above.
-function(module name)
-  cmake_parse_arguments(M "" "" "USES;VENDOR;EXPORTS" ${ARGN})
-  rung_of(${name} mine)
-  foreach(used IN LISTS M_USES)
+# Keeps one line of edges.txt: fields split by tabs, lists by semicolons.
+function(seam_edge kind path uses headers exports_headers test_uses)
+  set_property(GLOBAL APPEND_STRING PROPERTY SEAM_EDGES
+               "${kind}\t${path}\t${uses}\t${headers}\t${exports_headers}\t${test_uses}\n")
+endfunction()
+
+# Stops unless each of `used` stands below rung `mine`.
+function(seam_check_uses name mine)
+  foreach(used IN LISTS ARGN)
     rung_of(${used} theirs)
     if(NOT theirs LESS mine)
       message(FATAL_ERROR "${name} (rung ${mine}) may not use ${used} (rung ${theirs}): depend downward only")
     endif()
   endforeach()
-  seam_sources(${name} ${name})
-  target_link_libraries(${name} PUBLIC ${M_USES} ${M_EXPORTS} PRIVATE ${M_VENDOR})
-  set_property(GLOBAL APPEND_STRING PROPERTY SEAM_EDGES "${name}:${M_USES}\n")
 endfunction()
 
-# adapter(store/sqlite VENDOR lib) builds one implementation of an interface of `store` as target store_sqlite.
+# module(wasm USES base VENDOR Boost::json HEADERS boost/json) builds src/wasm/*.cc as target `wasm`; its public headers are
+# src/wasm/*.h. VENDOR libraries are its own affair; EXPORTS are those that its headers show to all above. TEST_USES are
+# further modules and adapters that only its tests and benches link.
+function(module name)
+  cmake_parse_arguments(M "" "" "USES;VENDOR;EXPORTS;HEADERS;EXPORTS_HEADERS;TEST_USES" ${ARGN})
+  rung_of(${name} mine)
+  seam_check_uses(${name} ${mine} ${M_USES})
+  seam_sources(${name} ${name} ${M_TEST_USES})
+  target_link_libraries(${name} PUBLIC ${M_USES} ${M_EXPORTS} PRIVATE ${M_VENDOR})
+  set_property(GLOBAL APPEND PROPERTY SEAM_MODULES ${name})
+  seam_edge(module ${name} "${M_USES}" "${M_HEADERS}" "${M_EXPORTS_HEADERS}" "${M_TEST_USES}")
+endfunction()
+
+# adapter(store/sqlite VENDOR lib) builds one implementation of an interface of `store` as target store_sqlite. It may use
+# what `store` uses; USES names further modules, which stand below `store` as well.
 function(adapter path)
-  cmake_parse_arguments(A "" "" "USES;VENDOR" ${ARGN})
+  cmake_parse_arguments(A "" "" "USES;VENDOR;HEADERS;TEST_USES" ${ARGN})
   get_filename_component(owner ${path} DIRECTORY)
   string(REPLACE "/" "_" target ${path})
-  seam_sources(${path} ${target})
-  target_link_libraries(${target} PUBLIC ${owner} PRIVATE ${A_VENDOR})
+  rung_of(${owner} mine)
+  seam_check_uses(${path} ${mine} ${A_USES})
+  seam_sources(${path} ${target} ${A_TEST_USES})
+  target_link_libraries(${target} PUBLIC ${owner} ${A_USES} PRIVATE ${A_VENDOR})
+  seam_edge(adapter ${path} "${A_USES}" "${A_HEADERS}" "" "${A_TEST_USES}")
 endfunction()
 
 # Refuses a folder of sources that nothing declared, and writes the edges for tests/layers.
