@@ -4,15 +4,18 @@
 // process at once (a power loss may cost the last second). Each thread has a journal of its own;
 // records carry a sequence number and are handed out in order, each until acknowledged.
 //
-//   SEAM_ASSIGN_OR_RETURN(auto journals, Journals::open({.directory = data / "journal", .writers =
-//   2})); Result<std::uint64_t> sequence = journals->writer(0).append(record);          // the
-//   writer's own thread journals->drain(2048, [&](const Batch& batch) { … one transaction …; return
-//   committed; });   // the drain thread
+//   SEAM_ASSIGN_OR_RETURN(auto journals, Journals::open({.directory = data / "journal",
+//                                                        .writers = 2}, acknowledged));
+//   Result<std::uint64_t> sequence = journals->writer(0).append(record);  // the writer's thread
+//   journals->drain(2048, [&](const std::vector<Record>& batch) {         // the drain thread
+//     … one transaction …
+//     return committed;
+//   });
 //
-// On disk: segments `<writer>-<n>.journal` of segment_bytes, allocated in full when made, so that a
-// full disk is an error of append() and never a SIGBUS. A record is u32 length | u32 CRC-32C | u64
-// sequence | bytes, padded to 8; its length is written last. A torn or damaged record ends what is
-// read of its segment, is counted, and never stops the start.
+// On disk: files `<writer>-<n>.journal` of segment_bytes, allocated in full when made, so that a
+// full disk is an error of append() and never a SIGBUS; segment.h has their layout. A damaged
+// record ends what is read of its file, is counted, and never stops the start. `journal.lock` keeps
+// a second process out of the directory.
 
 #include <cstddef>
 #include <cstdint>
@@ -30,7 +33,7 @@ namespace seam::journal {
 struct JournalOptions {
   std::filesystem::path directory;  // made with mode 0700 if it is not there
   std::size_t writers = 1;
-  std::size_t segment_bytes = 8U << 20U;
+  std::size_t segment_bytes = 8U << 20U;      // a multiple of 8, 4 KiB to 1 GiB
   std::size_t total_bytes_max = 256U << 20U;  // of all segments; append() is refused above it
 };
 
@@ -42,7 +45,7 @@ struct Record {
 
 struct JournalStats {
   std::uint64_t waiting = 0;           // appended and not yet acknowledged
-  std::uint64_t damaged_segments = 0;  // found torn when opened
+  std::uint64_t damaged_segments = 0;  // files that could not be read to their end
 };
 
 // Appends; used by one thread at a time.
@@ -60,10 +63,16 @@ class Journals {
  public:
   // Finds what an earlier process left and hands it out first. `acknowledged[w]` is the last
   // sequence number of writer w whose record is in the tables, so that none is handed out twice;
-  // writers of an earlier, larger configuration are drained too. errors    kInternal,
-  // kPermissionDenied, kResourceExhausted   the directory cannot be used; the message names it
+  // writers of an earlier, larger configuration are drained too.
+  // errors    kFailedPrecondition   another process uses the directory; the message names both
+  //           kPermissionDenied     the directory is another user's or cannot be written
+  //           kResourceExhausted    no room for the first segments
+  //           kInvalidArgument      options out of range
+  //           kInternal             anything else; the message names the file
   [[nodiscard]] static Result<std::unique_ptr<Journals>> open(
       const JournalOptions& options, const std::vector<std::uint64_t>& acknowledged);
+  // Not before the writers' threads and drain() are done. Leaves no file behind that holds no
+  // waiting record.
   virtual ~Journals() = default;
 
   [[nodiscard]] virtual Writer& writer(std::size_t index) = 0;
