@@ -3,12 +3,19 @@
 # A module may use lower rungs only: never up, never sideways. An adapter implements an interface of its owner; only `cli`
 # and tests may link it. A folder under src/ that holds sources and is declared by neither is an error.
 #
-# What a folder may include is declared beside it and checked by tests/layers:
-#   HEADERS           prefixes of library headers, as `boost/json`, or `boost/asio@event_loop.cc` for one file only
-#   EXPORTS_HEADERS   prefixes that whoever uses this module may include too
-# Headers of the C++ library, of libc and of Linux need no declaration; gtest, gmock and benchmark belong to tests alone.
+# Which library headers a folder may include is declared beside it too, and checked by tests/layers: those of its VENDOR and
+# EXPORTS libraries, by LIBRARY_HEADERS below, and HEADERS, which names further prefixes, as `boost/asio`, or
+# `boost/asio@event_loop.cc` for one file only. Headers of EXPORTS are for whoever uses the module as well. Headers of the
+# C++ library, of libc and of Linux need no declaration; gtest, gmock and benchmark belong to tests alone.
 
 set(LADDER "base" "config" "http process journal" "wasm store" "runtimes" "functions" "api" "cli")
+# library as linked = prefixes of its headers. Boost's header-only libraries come by one target, so HEADERS names them.
+set(LIBRARY_HEADERS
+    "fmt::fmt=fmt" "spdlog::spdlog=spdlog" "Boost::json=boost/json boost/system" "Boost::url=boost/url"
+    "OpenSSL::Crypto=openssl" "OpenSSL::SSL=openssl" "yaml-cpp=yaml-cpp" "CLI11::CLI11=CLI" "re2::re2=re2"
+    "PkgConfig::re2=re2" "PkgConfig::seccomp=seccomp" "seccomp=seccomp" "SQLite::SQLite3=sqlite3" "sqlite3=sqlite3"
+    "soci_core=soci" "soci_sqlite3=soci" "SOCI::soci_core=soci" "wasmtime::wasmtime=wasm wasi wasmtime" "ZLIB::ZLIB=zlib zconf")
+
 set_property(GLOBAL PROPERTY SEAM_EDGES "")
 set_property(GLOBAL PROPERTY SEAM_FOLDERS "")
 set_property(GLOBAL PROPERTY SEAM_MODULES "")
@@ -69,6 +76,19 @@ function(seam_sources path target)
   set_property(GLOBAL APPEND PROPERTY SEAM_FOLDERS ${path})
 endfunction()
 
+# headers_of(out library…): the prefixes of these libraries' headers.
+function(headers_of out)
+  set(headers "")
+  foreach(entry IN LISTS LIBRARY_HEADERS)
+    string(REGEX MATCH "^(.*)=(.*)$" _ ${entry})
+    if(CMAKE_MATCH_1 IN_LIST ARGN)
+      separate_arguments(prefixes UNIX_COMMAND "${CMAKE_MATCH_2}")
+      list(APPEND headers ${prefixes})
+    endif()
+  endforeach()
+  set(${out} ${headers} PARENT_SCOPE)
+endfunction()
+
 # Keeps one line of edges.txt: fields split by tabs, lists by semicolons.
 function(seam_edge kind path uses headers exports_headers test_uses)
   set_property(GLOBAL APPEND_STRING PROPERTY SEAM_EDGES
@@ -89,13 +109,15 @@ endfunction()
 # src/wasm/*.h. VENDOR libraries are its own affair; EXPORTS are those that its headers show to all above. TEST_USES are
 # further modules and adapters that only its tests and benches link.
 function(module name)
-  cmake_parse_arguments(M "" "" "USES;VENDOR;EXPORTS;HEADERS;EXPORTS_HEADERS;TEST_USES" ${ARGN})
+  cmake_parse_arguments(M "" "" "USES;VENDOR;EXPORTS;HEADERS;TEST_USES" ${ARGN})
   rung_of(${name} mine)
   seam_check_uses(${name} ${mine} ${M_USES})
   seam_sources(${name} ${name} ${M_TEST_USES})
   target_link_libraries(${name} PUBLIC ${M_USES} ${M_EXPORTS} PRIVATE ${M_VENDOR})
   set_property(GLOBAL APPEND PROPERTY SEAM_MODULES ${name})
-  seam_edge(module ${name} "${M_USES}" "${M_HEADERS}" "${M_EXPORTS_HEADERS}" "${M_TEST_USES}")
+  headers_of(own ${M_VENDOR})
+  headers_of(exported ${M_EXPORTS})
+  seam_edge(module ${name} "${M_USES}" "${M_HEADERS};${own}" "${exported}" "${M_TEST_USES}")
 endfunction()
 
 # adapter(store/sqlite VENDOR lib) builds one implementation of an interface of `store` as target store_sqlite. It may use
@@ -108,7 +130,8 @@ function(adapter path)
   seam_check_uses(${path} ${mine} ${A_USES})
   seam_sources(${path} ${target} ${A_TEST_USES})
   target_link_libraries(${target} PUBLIC ${owner} ${A_USES} PRIVATE ${A_VENDOR})
-  seam_edge(adapter ${path} "${A_USES}" "${A_HEADERS}" "" "${A_TEST_USES}")
+  headers_of(own ${A_VENDOR})
+  seam_edge(adapter ${path} "${A_USES}" "${A_HEADERS};${own}" "" "${A_TEST_USES}")
 endfunction()
 
 # Refuses a folder of sources that nothing declared, and writes the edges for tests/layers.
