@@ -1,0 +1,107 @@
+#include "store/record_drain.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace seam::store {
+namespace {
+constexpr milliseconds kPauseFirst{50};
+constexpr milliseconds kPauseMax{5000};
+}  // namespace
+
+RecordDrain::RecordDrain(journal::Journals& journals, Store& store, RecordDrainOptions options)
+    : journals_(journals), store_(store), options_(options) {}
+
+RecordDrain::~RecordDrain() { stop(); }
+
+Result<std::size_t> RecordDrain::drain_batch() {
+  Result<void> written;
+  const std::size_t count =
+      journals_.drain(options_.batch_records_max, [&](const std::vector<journal::Record>& batch) {
+        std::vector<JournaledRecord> records;
+        records.reserve(batch.size());
+        for (const journal::Record& record : batch) {
+          Result<CallRecord> call = decode(record.bytes);
+          if (!call.has_value()) {
+            // Its checksum was right, so another version of Seam wrote it: keeping it would keep
+            // all that come after it too.
+            log_error("journal: record {} of writer {} is left out: {}", record.sequence,
+                      record.writer, call.error().message);
+            continue;
+          }
+          records.push_back({record.writer, record.sequence, *std::move(call)});
+        }
+        if (!records.empty()) written = store_.write_records(records);
+        return written.has_value();
+      });
+  if (!written.has_value()) return std::unexpected(std::move(written).error());
+  return count;
+}
+
+Result<void> RecordDrain::drain_all() {
+  while (true) {
+    SEAM_ASSIGN_OR_RETURN(const std::size_t count, drain_batch());
+    if (count == 0) return {};
+  }
+}
+
+void RecordDrain::start() {
+  CHECK(!thread_.joinable());
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = false;
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+void RecordDrain::stop() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void RecordDrain::run() {
+  milliseconds pause{0};  // after a failure
+  MonotonicTime retain_at = MonotonicClock::now() + options_.retention_interval;
+  bool stopping = false;
+  while (!stopping) {
+    const Result<std::size_t> drained = drain_batch();
+    if (!drained.has_value()) {
+      if (pause == milliseconds(0)) {
+        log_error("records of calls cannot be written and wait in the journal: {}",
+                  drained.error().message);
+      }
+      pause = std::clamp(pause * 2, kPauseFirst, kPauseMax);
+    } else if (pause > milliseconds(0)) {
+      log_info("records of calls are written again");
+      pause = milliseconds(0);
+    }
+    if (drained.has_value() && MonotonicClock::now() >= retain_at) {
+      const WallTime oldest = Clock::real().wall_now() - options_.keep;
+      if (auto kept = store_.retain_records(oldest, options_.records_bytes_max);
+          !kept.has_value()) {
+        log_warning("old records of calls cannot be deleted: {}", kept.error().message);
+      }
+      retain_at = MonotonicClock::now() + options_.retention_interval;
+    }
+    // A full batch: more may wait.
+    if (drained.has_value() && *drained >= options_.batch_records_max) continue;
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, pause > milliseconds(0) ? pause : options_.interval,
+                   [this] { return stopping_; });
+    stopping = stopping_;
+  }
+  // Whoever stops us has ended the calls first: this is the last of it. What the store refuses now
+  // stays in the journal for the next start.
+  if (auto last = drain_all(); !last.has_value()) {
+    log_error("records of calls stay in the journal until the next start: {}",
+              last.error().message);
+  }
+}
+
+}  // namespace seam::store

@@ -1,0 +1,125 @@
+#include "store/sqlite/migrations.h"
+
+namespace seam::store {
+namespace {
+
+constexpr const char* kTables = R"sql(
+CREATE TABLE functions (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  language       TEXT    NOT NULL,
+  title          TEXT    NOT NULL,
+  language_title TEXT    NOT NULL,
+  description    TEXT    NOT NULL DEFAULT '',
+  schema         TEXT    NOT NULL DEFAULT '',
+  examples       TEXT    NOT NULL DEFAULT '',
+  created_at     TEXT    NOT NULL,
+  updated_at     TEXT    NOT NULL,
+  created_by     TEXT    NOT NULL DEFAULT '',
+  is_active      INTEGER NOT NULL DEFAULT 1,
+  version        INTEGER NOT NULL,
+  tags           TEXT    NOT NULL DEFAULT '[]'
+);
+-- A name that was deleted may be used again by a new function.
+CREATE UNIQUE INDEX functions_language_title ON functions (language_title) WHERE is_active = 1;
+
+CREATE TABLE implementations (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  function_id   INTEGER NOT NULL REFERENCES functions (id),
+  version       INTEGER NOT NULL,
+  runtime       TEXT    NOT NULL,
+  engine        TEXT    NOT NULL DEFAULT '',
+  hash          TEXT    NOT NULL,
+  options       TEXT    NOT NULL DEFAULT '{}',
+  content_bytes INTEGER NOT NULL,
+  created_at    TEXT    NOT NULL
+);
+CREATE INDEX implementations_function ON implementations (function_id, version);
+
+CREATE TABLE scripts (
+  implementation_id INTEGER PRIMARY KEY REFERENCES implementations (id),
+  content           BLOB NOT NULL,
+  hash              TEXT NOT NULL
+);
+
+CREATE TABLE routes (
+  function_id       INTEGER NOT NULL REFERENCES functions (id),
+  implementation_id INTEGER NOT NULL REFERENCES implementations (id),
+  weight            REAL    NOT NULL,
+  shadow            INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (function_id, implementation_id)
+);
+
+CREATE TABLE sessions (
+  request_id        TEXT    PRIMARY KEY,
+  language_title    TEXT    NOT NULL,
+  user_id           TEXT    NOT NULL DEFAULT '',
+  created_at        TEXT    NOT NULL,
+  expires_at        TEXT    NOT NULL,
+  last_executed_at  TEXT,
+  execution_count   INTEGER NOT NULL DEFAULT 0,
+  status            TEXT    NOT NULL,
+  context           TEXT    NOT NULL DEFAULT '{}',
+  script_content    TEXT    NOT NULL DEFAULT '',
+  script_hash       TEXT    NOT NULL DEFAULT '',
+  compiled_artifact BLOB,
+  compile_options   TEXT    NOT NULL DEFAULT '',
+  compile_status    TEXT    NOT NULL DEFAULT '',
+  compile_error     TEXT    NOT NULL DEFAULT '',
+  lifetime_seconds  INTEGER NOT NULL,
+  changed_at        TEXT    NOT NULL  -- the moment that expires_at was decided
+);
+CREATE INDEX sessions_expires_at ON sessions (expires_at);
+
+CREATE TABLE request_logs (
+  id                INTEGER PRIMARY KEY,
+  request_id        TEXT    NOT NULL,
+  call_id           TEXT    NOT NULL,
+  language_title    TEXT    NOT NULL,
+  implementation_id INTEGER NOT NULL DEFAULT 0,
+  timestamp         TEXT    NOT NULL,
+  client_ip         TEXT    NOT NULL DEFAULT '',
+  user_id           TEXT    NOT NULL DEFAULT '',
+  request_headers   TEXT    NOT NULL DEFAULT '',
+  request_payload   TEXT    NOT NULL DEFAULT '',
+  response_payload  TEXT    NOT NULL DEFAULT '',
+  status_code       INTEGER NOT NULL,
+  duration_ms       REAL    NOT NULL,
+  cached            INTEGER NOT NULL DEFAULT 0,
+  error_details     TEXT    NOT NULL DEFAULT '',
+  runtime_metrics   TEXT    NOT NULL DEFAULT '',
+  logs              TEXT    NOT NULL DEFAULT '',
+  bytes             INTEGER NOT NULL  -- about what the record takes, for the retention
+);
+CREATE INDEX request_logs_request_id ON request_logs (request_id);
+CREATE INDEX request_logs_call_id ON request_logs (call_id);
+
+CREATE TABLE error_logs (
+  request_log_id INTEGER PRIMARY KEY REFERENCES request_logs (id) ON DELETE CASCADE,
+  timestamp      TEXT NOT NULL,
+  error_code     TEXT NOT NULL,
+  error_message  TEXT NOT NULL DEFAULT '',
+  stack_trace    TEXT NOT NULL DEFAULT '',
+  context        TEXT NOT NULL DEFAULT ''
+);
+
+-- The last record of each journal writer that is in request_logs.
+CREATE TABLE journal_positions (
+  writer   INTEGER PRIMARY KEY,
+  sequence INTEGER NOT NULL
+);
+
+-- One row: what the rows of request_logs add up to, so that the retention need not read them all.
+CREATE TABLE record_totals (
+  id    INTEGER PRIMARY KEY CHECK (id = 1),
+  bytes INTEGER NOT NULL
+);
+INSERT INTO record_totals (id, bytes) VALUES (1, 0);
+)sql";
+
+constexpr Migration kMigrations[] = {{1, kTables}};
+
+}  // namespace
+
+std::span<const Migration> migrations() { return kMigrations; }
+
+}  // namespace seam::store
