@@ -84,7 +84,8 @@ class [[nodiscard]] Task {
       }
       T await_resume() const { return handle.promise().take(); }
     };
-    CHECK(handle_ != nullptr);
+    CHECK(static_cast<bool>(
+        handle_));  // not `!= nullptr`: that would ask std::expected, by its own template
     return Awaiter{handle_};
   }
 

@@ -138,6 +138,16 @@ class WriterImpl final : public Writer {
     return sequence;
   }
 
+  Result<void> reserve(std::size_t bytes) override {
+    if (bytes > record_bytes_max(shared_.options.segment_bytes)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{} bytes are more than a journal segment holds ({})", bytes,
+                              record_bytes_max(shared_.options.segment_bytes)));
+    }
+    if (current_ != nullptr && current_->fits(bytes)) return {};
+    return next_segment();
+  }
+
   // The rest is for the drain's thread, or before the threads start.
 
   void add_found(Segment segment) { segments_.push_back(std::move(segment)); }

@@ -57,6 +57,10 @@ class Writer {
   // again when it has been drained
   //           kInvalidArgument     larger than a segment holds
   virtual Result<std::uint64_t> append(std::string_view bytes) = 0;
+  // Makes sure that the next append of at most `bytes` will find room, so that work whose record
+  // could not be kept is not begun.
+  // errors    as append()
+  virtual Result<void> reserve(std::size_t bytes) = 0;
 };
 
 class Journals {

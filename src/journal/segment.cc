@@ -174,11 +174,14 @@ MappedSegment::~MappedSegment() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
+bool MappedSegment::fits(std::size_t record_bytes) const {
+  const std::size_t whole = kRecordHeaderBytes + record_bytes;
+  return whole <= size_ - kEndBytes - offset_ && padded(whole) <= size_ - kEndBytes - offset_;
+}
+
 bool MappedSegment::append(std::uint64_t sequence, std::string_view record) {
+  if (!fits(record.size())) return false;
   const std::size_t whole = kRecordHeaderBytes + record.size();
-  if (whole > size_ - kEndBytes - offset_ || padded(whole) > size_ - kEndBytes - offset_) {
-    return false;
-  }
   const auto length = static_cast<std::uint32_t>(whole);
   char* const place = data_ + offset_;
   if (!record.empty()) std::memcpy(place + kRecordHeaderBytes, record.data(), record.size());

@@ -94,9 +94,11 @@ class MappedSegment {
   MappedSegment& operator=(MappedSegment&&) = delete;
   ~MappedSegment();
 
-  // False when it does not fit. The writer's thread only.
+  // The writer's thread only, as append() and end().
+  [[nodiscard]] bool fits(std::size_t record_bytes) const;
+  // False when it does not fit.
   [[nodiscard]] bool append(std::uint64_t sequence, std::string_view record);
-  void end();  // writes the end mark; the writer's thread only
+  void end();  // writes the end mark
   // Makes the kernel map every page now, so that no append waits for it.
   void populate();
 

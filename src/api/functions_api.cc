@@ -1,0 +1,267 @@
+#include "api/functions_api.h"
+
+#include <fmt/format.h>
+
+#include "api/body.h"
+#include "api/call_response.h"
+#include "api/door.h"
+#include "api/errors.h"
+#include "api/function_json.h"
+#include "api/paging.h"
+#include "api/recorded_headers.h"
+#include "base/base64.h"
+#include "functions/options.h"
+
+namespace seam::api {
+
+using functions::FunctionPtr;
+
+FunctionsApi::FunctionsApi(functions::Registry& registry, functions::Executor& executor,
+                           const functions::RuntimeMap& names,
+                           functions::ImplementationOptions defaults, BodyLimits limits)
+    : registry_(registry),
+      executor_(executor),
+      names_(names),
+      defaults_(std::move(defaults)),
+      limits_(limits) {}
+
+void FunctionsApi::mount(http::RouteTable& routes) {
+  using enum http::Method;
+  routes.add({.method = kGet,
+              .path = "/api/v1/functions",
+              .operation = "listFunctions",
+              .summary = "Lists functions by name.",
+              .responses = {{200, "A page of functions."}},
+              .body_bytes_max = 0,
+              .parameters = {}},
+             http::bind(this, &FunctionsApi::list));
+  routes.add({.method = kGet,
+              .path = "/api/v1/functions/{language_title}",
+              .operation = "getFunction",
+              .summary = "Tells of one function: its schema, examples, implementations and route.",
+              .responses = {{200, "The function."}, {404, "No such function."}},
+              .body_bytes_max = 0,
+              .parameters = {}},
+             http::bind(this, &FunctionsApi::get));
+  routes.add(
+      {.method = kPut,
+       .path = "/api/v1/functions/{language_title}",
+       .operation = "putFunction",
+       .summary = "Registers a function, or a new version of it, and routes its calls there.",
+       .responses = {{200, "A new version."},
+                     {201, "A new function."},
+                     {400, "The content is not acceptable."}},
+       .body_bytes_max = limits_.put_body_bytes_max(),
+       .parameters = {}},
+      http::bind(this, &FunctionsApi::put));
+  routes.add({.method = kDelete,
+              .path = "/api/v1/functions/{language_title}",
+              .operation = "deleteFunction",
+              .summary = "Removes a function.",
+              .responses = {{204, "Removed."}, {404, "No such function."}},
+              .body_bytes_max = 0,
+              .parameters = {}},
+             http::bind(this, &FunctionsApi::remove));
+  routes.add({.method = kGet,
+              .path = "/api/v1/functions/{language_title}/versions",
+              .operation = "listVersions",
+              .summary = "Lists a function's versions, newest first.",
+              .responses = {{200, "The versions."}, {404, "No such function."}},
+              .body_bytes_max = 0,
+              .parameters = {}},
+             http::bind(this, &FunctionsApi::versions));
+  routes.add({.method = kPut,
+              .path = "/api/v1/functions/{language_title}/route",
+              .operation = "routeFunction",
+              .summary = "Sends a function's calls to one of its versions, at once.",
+              .responses = {{200, "The function."}, {404, "No such function or version."}},
+              .body_bytes_max = BodyLimits::kEnvelopeBytesMax,
+              .parameters = {}},
+             http::bind(this, &FunctionsApi::route));
+  routes.add({.method = kPost,
+              .path = "/api/v1/functions/{language_title}/invoke",
+              .operation = "invokeFunction",
+              .summary = "Calls a function once, without a session.",
+              .responses = {{200, "The result."},
+                            {404, "No such function."},
+                            {500, "The function failed."},
+                            {504, "Out of time."}},
+              .body_bytes_max = limits_.call_body_bytes_max(),
+              .parameters = {}},
+             http::bind(this, &FunctionsApi::invoke));
+}
+
+Result<FunctionPtr> FunctionsApi::find(std::string_view language_title) const {
+  if (const FunctionPtr* found = registry_.catalogue()->find(language_title)) return *found;
+  SEAM_RETURN_IF_ERROR(names_.resolve(language_title));
+  return fail(ErrorCode::kNotFound, fmt::format("no function '{}'", language_title));
+}
+
+Task<http::Response> FunctionsApi::list(http::Request& request,
+                                        http::Query<"language", std::string> language,
+                                        http::Query<"user_id", std::string> user_id,
+                                        http::Query<"type", std::string> type,
+                                        http::Query<"page", int> page,
+                                        http::Query<"per_page", int> per_page) {
+  const Result<Paging> paging = Paging::of(page.value, per_page.value);
+  if (!paging) co_return error_response(answer_id(request), paging.error());
+  std::vector<FunctionPtr> matching;
+  for (FunctionPtr& function : registry_.catalogue()->all()) {
+    if (language.value && function->row.language != *language.value) continue;
+    if (user_id.value && function->row.created_by != *user_id.value) continue;
+    if (type.value) {
+      const functions::ImplementationPtr* routed = function->choose(0);
+      if (routed == nullptr || (*routed)->row.runtime != *type.value) continue;
+    }
+    matching.push_back(std::move(function));
+  }
+  std::string out = fmt::format(R"({{"total":{},"page":{},"per_page":{},"functions":[)",
+                                matching.size(), paging->page, paging->per_page);
+  const std::size_t end = std::min(matching.size(), paging->skip() + paging->per_page);
+  for (std::size_t i = paging->skip(); i < end; ++i) {
+    if (i > paging->skip()) out.push_back(',');
+    out.append(render_summary(*matching[i]));
+  }
+  out.append("]}");
+  co_return http::Response::json(200, std::move(out));
+}
+
+Task<http::Response> FunctionsApi::get(http::Request& request, Name name) {
+  const Result<FunctionPtr> function = find(name.value);
+  if (!function) co_return error_response(answer_id(request), function.error());
+  co_return http::Response::json(200, render_function(**function));
+}
+
+Task<http::Response> FunctionsApi::versions(http::Request& request, Name name) {
+  const Result<FunctionPtr> function = find(name.value);
+  if (!function) co_return error_response(answer_id(request), function.error());
+  co_return http::Response::json(200, render_versions(**function));
+}
+
+Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_title,
+                                                     std::string_view text) const {
+  SEAM_ASSIGN_OR_RETURN(const functions::ResolvedName name, names_.resolve(language_title));
+  SEAM_ASSIGN_OR_RETURN(const Body body,
+                        Body::read(text, {"content", "encoding", "runtime", "entry", "description",
+                                          "schema", "examples", "tags", "limits", "cacheable",
+                                          "idempotent", "environment", "concurrency"}));
+  functions::PutRequest request;
+  request.language_title = language_title;
+  SEAM_ASSIGN_OR_RETURN(std::optional<std::string> content, body.string("content"));
+  if (!content || content->empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "\"content\" is missing: the function's source text, or its module in base64");
+  }
+  SEAM_ASSIGN_OR_RETURN(const std::optional<std::string> encoding, body.string("encoding"));
+  if (encoding && *encoding != "utf-8" && *encoding != "base64") {
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("\"encoding\" is \"{}\": it must be utf-8 or base64", encoding->substr(0, 60)));
+  }
+  const bool binary = encoding == "base64";
+  if (binary) {
+    SEAM_ASSIGN_OR_RETURN(request.content, decode_base64(*content));
+  } else {
+    request.content = *std::move(content);
+  }
+  SEAM_ASSIGN_OR_RETURN(const std::optional<std::string> runtime, body.string("runtime"));
+  request.runtime = runtime.value_or(name.runtime);
+  const std::size_t bytes_max =
+      request.runtime == "wasm" ? limits_.content_bytes_max : limits_.source_bytes_max;
+  if (request.content.size() > bytes_max) {
+    return fail(ErrorCode::kResourceExhausted,
+                fmt::format("\"content\" is {} bytes: at most {} are taken for {}",
+                            request.content.size(), bytes_max, request.runtime));
+  }
+  SEAM_ASSIGN_OR_RETURN(std::optional<std::string> description, body.string("description"));
+  request.description = std::move(description).value_or("");
+  SEAM_ASSIGN_OR_RETURN(const std::optional<std::string_view> schema, body.object("schema"));
+  request.schema = schema.value_or(std::string_view());
+  if (const auto examples = body.raw("examples")) {
+    if (!examples->starts_with('['))
+      return fail(ErrorCode::kInvalidArgument, "\"examples\" must be an array");
+    request.examples = *examples;
+  }
+  SEAM_ASSIGN_OR_RETURN(request.tags, body.strings("tags"));
+  std::string options = "{";
+  for (const std::string_view key :
+       {"entry", "limits", "cacheable", "idempotent", "environment", "concurrency"}) {
+    const auto value = body.raw(key);
+    if (!value) continue;
+    if (options.size() > 1) options.push_back(',');
+    options.append("\"").append(key).append("\":").append(*value);
+  }
+  options.push_back('}');
+  SEAM_ASSIGN_OR_RETURN(request.options, functions::parse_options(options, defaults_));
+  return request;
+}
+
+Task<http::Response> FunctionsApi::put(http::Request& request, Name name, http::JsonBody body) {
+  Result<functions::PutRequest> put = read_put(name.value, body.text);
+  if (!put) co_return error_response(answer_id(request), put.error());
+  const Result<functions::Written> written = co_await registry_.put(*std::move(put));
+  if (!written) co_return error_response(answer_id(request), written.error());
+  co_return http::Response::json(written->created ? 201 : 200, render_function(*written->function));
+}
+
+Task<http::Response> FunctionsApi::remove(http::Request& request, Name name) {
+  const Result<void> removed = co_await registry_.remove(name.value);
+  if (!removed) {
+    const Result<functions::ResolvedName> resolved = names_.resolve(name.value);
+    co_return error_response(answer_id(request), resolved ? removed.error() : resolved.error());
+  }
+  co_return http::Response::empty(204);
+}
+
+Task<http::Response> FunctionsApi::route(http::Request& request, Name name,
+                                         http::JsonBody body_text) {
+  const Result<Body> body = Body::read(body_text.text, {"version"});
+  if (!body) co_return error_response(answer_id(request), body.error());
+  const Result<std::optional<std::int64_t>> version = body->integer("version");
+  if (!version) co_return error_response(answer_id(request), version.error());
+  if (!*version) {
+    co_return error_response(answer_id(request),
+                             Error{ErrorCode::kInvalidArgument,
+                                   "\"version\" is missing: the version that calls go to",
+                                   {}});
+  }
+  if (const Result<FunctionPtr> known = find(name.value); !known)
+    co_return error_response(answer_id(request), known.error());
+  const Result<FunctionPtr> function = co_await registry_.route_to_version(name.value, **version);
+  if (!function) co_return error_response(answer_id(request), function.error());
+  co_return http::Response::json(200, render_function(**function));
+}
+
+Task<http::Response> FunctionsApi::invoke(http::Request& request, Name name,
+                                          http::Query<"version", std::int64_t> version,
+                                          http::JsonBody body_text) {
+  const Result<Body> body = Body::read(body_text.text, {"params", "context"});
+  if (!body) co_return error_response(answer_id(request), body.error());
+  const Result<functions::CallContext> context =
+      functions::CallContext::parse(body->raw("context").value_or(std::string_view()));
+  if (!context) co_return error_response(answer_id(request), context.error());
+  const std::string_view params = body->raw("params").value_or("{}");
+  if (params.size() > limits_.params_bytes_max) {
+    co_return error_response(answer_id(request), public_code_of_status(413),
+                             fmt::format("params are {} bytes: at most {} are taken", params.size(),
+                                         limits_.params_bytes_max),
+                             {});
+  }
+  // A name that is wrong is told apart from one that is unknown.
+  if (const Result<FunctionPtr> known = find(name.value); !known)
+    co_return error_response(answer_id(request), known.error());
+  const functions::CallRequest call{.session = nullptr,
+                                    .language_title = name.value,
+                                    .version = version.value,
+                                    .context = &*context,
+                                    .params = params,
+                                    .client_ip = request.remote_address,
+                                    .request_headers = recorded_headers(request),
+                                    .received_at = request.received_at,
+                                    .gone = request.gone};
+  CallResponse response{std::string_view()};
+  functions::CallAnswer answer = co_await executor_.run(call, response);
+  co_return response.finish(answer, executor_);
+}
+
+}  // namespace seam::api

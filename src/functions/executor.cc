@@ -1,0 +1,178 @@
+#include "functions/executor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/identifier.h"
+#include "store/masking.h"
+
+namespace seam::functions {
+namespace {
+
+// Hands on what a call gives and keeps the beginning of it for the record.
+class RecordingSink final : public runtimes::CallSink {
+ public:
+  RecordingSink(runtimes::CallSink& next, store::CallRecord& record)
+      : next_(next), record_(record) {}
+
+  void on_result(std::string_view chunk) override {
+    std::string& kept = record_.response_payload;
+    // One byte more than is kept, so that encode() sees where to cut.
+    if (kept.size() <= store::kPayloadBytesMax)
+      kept.append(chunk.substr(0, store::kPayloadBytesMax + 1 - kept.size()));
+    next_.on_result(chunk);
+  }
+  void on_log(runtimes::LogStream stream, std::string_view bytes) override {
+    record_.logs.append(bytes);
+    next_.on_log(stream, bytes);
+  }
+
+ private:
+  runtimes::CallSink& next_;
+  store::CallRecord& record_;
+};
+
+std::uint64_t random_bits() {
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  return generator();
+}
+
+double milliseconds_of(nanoseconds span) {
+  return std::chrono::duration<double, std::milli>(span).count();
+}
+
+// The implementation's program with the variables of a context beside its own: another program,
+// since a process has one environment.
+runtimes::ProgramPtr with_environment(const runtimes::ProgramPtr& program,
+                                      const std::map<std::string, std::string>& environment) {
+  if (environment.empty()) return program;
+  auto derived = std::make_shared<runtimes::Program>(*program);
+  std::string described;
+  for (const auto& [name, value] : environment) {
+    derived->environment.insert_or_assign(name, value);
+    described.append(name).append("=").append(value).push_back('\0');
+  }
+  derived->id = fmt::format("{}+{}", program->id, sha256_hex(described));
+  return derived;
+}
+
+void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
+  const runtimes::CallStats& stats = outcome.stats;
+  record.runtime_metrics = fmt::format(
+      R"({{"queue_ms":{:.3f},"start_ms":{:.3f},"run_ms":{:.3f},"cold_start":{},"memory_bytes":{},"log_bytes_dropped":{}}})",
+      milliseconds_of(stats.queue_time), milliseconds_of(stats.start_time),
+      milliseconds_of(stats.run_time), stats.cold_start, stats.memory_bytes,
+      stats.log_bytes_dropped);
+  if (const auto* error = std::get_if<runtimes::FunctionError>(&outcome.value)) {
+    record.error_message =
+        error->type.empty() ? error->message : fmt::format("{}: {}", error->type, error->message);
+    record.stack_trace = error->stack_trace;
+  } else if (const auto* host = std::get_if<Error>(&outcome.value)) {
+    record.error_message = host->message;
+  }
+  if (!std::holds_alternative<runtimes::Completed>(outcome.value)) record.response_payload.clear();
+}
+
+}  // namespace
+
+Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
+                   ExecutorOptions options)
+    : registry_(registry),
+      sessions_(sessions),
+      recorder_(recorder),
+      clock_(clock),
+      options_(options) {}
+
+Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
+                                                const CallContext& context) {
+  Chosen chosen;
+  chosen.timeout = milliseconds(context.timeout_ms.value_or(options_.timeout.count()));
+  if (request.session && request.session->script) {
+    SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(request.session->runtime));
+    chosen.program = request.session->script;
+    co_return chosen;
+  }
+  const std::string_view name =
+      request.session ? std::string_view(request.session->language_title) : request.language_title;
+  const std::shared_ptr<const Catalogue> catalogue = registry_.catalogue();
+  const FunctionPtr* found = catalogue->find(name);
+  if (found == nullptr) co_return fail(ErrorCode::kNotFound, fmt::format("no function '{}'", name));
+  const FunctionPtr function = *found;
+  const ImplementationPtr* choice =
+      request.version ? function->by_version(*request.version) : nullptr;
+  if (!request.version) choice = function->choose(function->routes.size() > 1 ? random_bits() : 0);
+  if (choice == nullptr) {
+    co_return fail(ErrorCode::kNotFound,
+                   fmt::format("'{}' has no version {}", name,
+                               request.version.value_or(function->row.version)));
+  }
+  ImplementationPtr implementation = *choice;
+  if (!implementation->program) {
+    SEAM_CO_ASSIGN_OR_RETURN(implementation, co_await registry_.loaded(function, implementation));
+  }
+  SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(implementation->row.runtime));
+  chosen.implementation_id = implementation->row.id;
+  chosen.program = with_environment(implementation->program, context.environment);
+  if (!context.timeout_ms && implementation->options.timeout_ms)
+    chosen.timeout = milliseconds(*implementation->options.timeout_ms);
+  co_return chosen;
+}
+
+Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& sink) {
+  CallAnswer answer;
+  answer.call_id = random_uuid();
+  const CallContext& context = request.session ? request.session->context : *request.context;
+  answer.language_title =
+      request.session ? request.session->language_title : std::string(request.language_title);
+  if (!recorder_.ready()) {
+    answer.outcome.value =
+        Error{ErrorCode::kUnavailable,
+              "the journal of records is full: calls wait until it has been written out",
+              {}};
+    co_return answer;
+  }
+  Result<Chosen> chosen = co_await choose(request, context);
+  if (!chosen) {
+    answer.outcome.value = std::move(chosen).error();
+    co_return answer;
+  }
+
+  store::CallRecord& record = answer.record;
+  record.call_id = answer.call_id;
+  record.has_session = request.session != nullptr;
+  record.request_id = request.session ? request.session->request_id : answer.call_id;
+  record.language_title = answer.language_title;
+  record.implementation_id = chosen->implementation_id;
+  record.started_at = clock_.wall_now();
+  record.client_ip = request.client_ip;
+  record.user_id = context.user_id;
+  record.request_headers = request.request_headers;
+  record.request_payload = store::masked(request.params, store::kPayloadBytesMax);
+
+  const runtimes::Call call{.call_id = answer.call_id,
+                            .params = request.params,
+                            .context = context.text,
+                            .deadline = Deadline{request.received_at + chosen->timeout},
+                            .cancelled = request.gone};
+  RecordingSink recording(sink, record);
+  answer.ran = true;
+  answer.outcome = co_await chosen->runtime->run(chosen->program, call, recording);
+
+  answer.duration = clock_.now() - request.received_at;
+  record.duration_us =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(answer.duration).count());
+  record.response_payload = store::masked(record.response_payload, store::kPayloadBytesMax);
+  describe(record, answer.outcome);
+  if (request.session) {
+    record.session_expires_at = sessions_.touch(*request.session);
+    if (!context.retain_session) {
+      // A session that another request is changing ends by its expiry instead.
+      [[maybe_unused]] const Result<void> ended = co_await sessions_.end(request.session);
+    }
+  }
+  co_return answer;
+}
+
+}  // namespace seam::functions

@@ -1,0 +1,81 @@
+#pragma once
+// The way of one call behind the door: find session, function and version, choose by the route,
+// run, and leave a record.
+//
+//   CallAnswer answer = co_await executor.run(request, sink);
+//   answer.record.status_code = …;  executor.record(answer.record);      // before the answer is
+//   written
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/task.h"
+#include "functions/recorder.h"
+#include "functions/registry.h"
+#include "functions/sessions.h"
+#include "runtimes/runtime.h"
+#include "store/call_record.h"
+
+namespace seam::functions {
+
+// The views are borrowed until run() has returned.
+struct CallRequest {
+  SessionPtr session;                    // null: a call without one
+  std::string_view language_title;       // of the function, where there is no session
+  std::optional<std::int64_t> version;   // instead of the routed one
+  const CallContext* context = nullptr;  // of this call; null with a session, whose own is taken
+  std::string_view params;               // checked JSON
+  std::string_view client_ip;
+  std::string request_headers;  // JSON object of those that are recorded
+  MonotonicTime received_at;
+  std::stop_token gone;
+};
+
+struct CallAnswer {
+  std::string call_id;
+  std::string language_title;
+  runtimes::Outcome outcome;
+  nanoseconds duration{0};   // from received_at
+  bool ran = false;          // a runtime was asked; false: nothing is recorded
+  store::CallRecord record;  // all but status_code and error_code, which are the door's to say
+};
+
+struct ExecutorOptions {
+  milliseconds timeout{30'000};  // of a call whose context and function name none
+};
+
+// Any of the loops.
+class Executor {
+ public:
+  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
+           ExecutorOptions options);
+
+  // errors in the outcome beside the runtime's: kNotFound (no such function or version),
+  // kInvalidArgument (no such runtime), kUnavailable (records cannot be kept now)
+  [[nodiscard]] Task<CallAnswer> run(const CallRequest& request, runtimes::CallSink& sink);
+
+  // False: the record cannot be kept, and the answer must say so.
+  [[nodiscard]] bool record(const store::CallRecord& record) { return recorder_.append(record); }
+
+ private:
+  struct Chosen {
+    runtimes::Runtime* runtime = nullptr;
+    runtimes::ProgramPtr program;
+    std::int64_t implementation_id = 0;
+    milliseconds timeout{0};
+  };
+  Task<Result<Chosen>> choose(const CallRequest& request, const CallContext& context);
+
+  Registry& registry_;
+  Sessions& sessions_;
+  Recorder& recorder_;
+  const Clock& clock_;
+  ExecutorOptions options_;
+};
+
+}  // namespace seam::functions

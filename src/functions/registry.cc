@@ -1,0 +1,287 @@
+#include "functions/registry.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/identifier.h"
+#include "functions/options.h"
+
+namespace seam::functions {
+namespace {
+
+std::unexpected<Error> no_function(std::string_view language_title) {
+  return fail(ErrorCode::kNotFound, fmt::format("no function '{}'", language_title));
+}
+
+// `function` with one implementation more, or one replaced by itself with its content.
+FunctionPtr with_implementation(const Function* before, const store::FunctionRow& row,
+                                ImplementationPtr implementation) {
+  auto function =
+      before != nullptr ? std::make_shared<Function>(*before) : std::make_shared<Function>();
+  if (row.version >= function->row.version) function->row = row;
+  std::erase_if(function->implementations,
+                [&](const ImplementationPtr& i) { return i->row.id == implementation->row.id; });
+  function->implementations.push_back(std::move(implementation));
+  std::ranges::sort(function->implementations, std::greater<>(),
+                    [](const ImplementationPtr& i) { return i->row.version; });
+  return function;
+}
+
+}  // namespace
+
+runtimes::ProgramPtr make_program(std::string language_title, std::string content,
+                                  const ImplementationOptions& options) {
+  auto program = std::make_shared<runtimes::Program>();
+  program->id = random_uuid();
+  program->language_title = std::move(language_title);
+  program->hash = sha256_hex(content);
+  program->content = std::move(content);
+  program->entry = options.entry;
+  program->environment = options.environment;
+  program->limits = options.limits;
+  return program;
+}
+
+Registry::Registry(store::Store& store, const RuntimeMap& names, const RuntimeTable& runtimes,
+                   std::span<EventLoop* const> loops)
+    : store_(store),
+      names_(names),
+      runtimes_(runtimes),
+      catalogues_(loops),
+      home_(*loops.front()),
+      newest_(std::make_shared<const Catalogue>()) {
+  for (std::size_t i = 0; i < catalogues_.size(); ++i) catalogues_.at(i) = newest_;
+}
+
+Result<ImplementationPtr> Registry::make_implementation(const store::FunctionRow& function,
+                                                        store::ImplementationRow row,
+                                                        std::optional<std::string> content) const {
+  auto implementation = std::make_shared<Implementation>();
+  Result<ImplementationOptions> options = parse_options(row.options, ImplementationOptions{});
+  if (!options) {
+    return fail(ErrorCode::kDataLoss,
+                fmt::format("function {} version {}: its stored options cannot be read: {}",
+                            function.language_title, row.version, options.error().message));
+  }
+  implementation->options = *std::move(options);
+  if (content)
+    implementation->program =
+        make_program(function.language_title, *std::move(content), implementation->options);
+  implementation->row = std::move(row);
+  return implementation;
+}
+
+Task<Result<void>> Registry::load(store::Snapshot snapshot) {
+  co_await home_.schedule();
+  std::map<std::int64_t, std::shared_ptr<Function>> functions;
+  for (store::FunctionRow& row : snapshot.functions) {
+    auto function = std::make_shared<Function>();
+    const std::int64_t id = row.id;
+    function->row = std::move(row);
+    functions.emplace(id, std::move(function));
+  }
+  std::vector<std::int64_t> routed;
+  for (store::RouteRow& row : snapshot.routes) {
+    routed.push_back(row.implementation_id);
+    const auto found = functions.find(row.function_id);
+    if (found != functions.end() && row.weight > 0 && !row.shadow)
+      found->second->routes.push_back(row);
+  }
+  for (store::ImplementationRow& row : snapshot.implementations) {
+    const auto found = functions.find(row.function_id);
+    if (found == functions.end()) continue;
+    std::optional<std::string> content;
+    if (std::ranges::find(routed, row.id) != routed.end()) {
+      SEAM_CO_ASSIGN_OR_RETURN(content, co_await store_.load_content(row.id));
+    }
+    SEAM_CO_ASSIGN_OR_RETURN(
+        ImplementationPtr implementation,
+        make_implementation(found->second->row, std::move(row), std::move(content)));
+    found->second->implementations.push_back(std::move(implementation));
+  }
+  std::shared_ptr<const Catalogue> next = newest_;
+  for (auto& [id, function] : functions) {
+    std::ranges::sort(function->implementations, std::greater<>(),
+                      [](const ImplementationPtr& i) { return i->row.version; });
+    next = next->with(std::move(function));
+  }
+  co_await publish(std::move(next));
+  co_return Result<void>();
+}
+
+Task<> Registry::publish(std::shared_ptr<const Catalogue> next) {
+  newest_ = next;
+  for (std::size_t i = 0; i < catalogues_.size(); ++i) {
+    co_await catalogues_.loop(i).schedule();
+    // Two changes may be on their way round at once; each loop takes what is newest in the order
+    // they were made, since posts between two loops keep their order.
+    catalogues_.at(i) = next;
+  }
+  co_await home_.schedule();
+}
+
+runtimes::Runtime* Registry::runtime(std::string_view name) const {
+  const auto found = runtimes_.find(name);
+  return found == runtimes_.end() ? nullptr : found->second.get();
+}
+
+Result<runtimes::Runtime*> Registry::need_runtime(std::string_view name) const {
+  if (runtimes::Runtime* found = runtime(name)) return found;
+  std::vector<std::string_view> there;
+  for (const auto& [known, unused] : runtimes_) there.push_back(known);
+  return fail(ErrorCode::kInvalidArgument, fmt::format("this server has no runtime '{}': it has {}",
+                                                       name, fmt::join(there, ", ")));
+}
+
+Task<Result<Written>> Registry::put(PutRequest request) {
+  EventLoop* caller = EventLoop::current();
+  co_await home_.schedule();
+  Result<Written> written = co_await put_at_home(std::move(request));
+  co_await caller->schedule();
+  co_return written;
+}
+
+Task<Result<Written>> Registry::put_at_home(PutRequest request) {
+  SEAM_CO_ASSIGN_OR_RETURN(const ResolvedName name, names_.resolve(request.language_title));
+  const std::string runtime_name = request.runtime.empty() ? name.runtime : request.runtime;
+  SEAM_CO_ASSIGN_OR_RETURN(runtimes::Runtime * runtime, need_runtime(runtime_name));
+  runtimes::ProgramPtr program =
+      make_program(request.language_title, std::move(request.content), request.options);
+  Result<void> prepared = co_await runtime->prepare(program);
+  SEAM_CO_RETURN_IF_ERROR(std::move(prepared));
+
+  store::NewVersion version;
+  version.function.language = name.language;
+  version.function.title = name.title;
+  version.function.language_title = request.language_title;
+  version.function.description = std::move(request.description);
+  version.function.schema = std::move(request.schema);
+  version.function.examples = std::move(request.examples);
+  version.function.tags = std::move(request.tags);
+  version.function.created_by = std::move(request.user_id);
+  version.implementation.runtime = runtime_name;
+  version.implementation.hash = program->hash;
+  version.implementation.options = format_options(request.options);
+  version.content = program->content;
+  SEAM_CO_ASSIGN_OR_RETURN(store::VersionWritten stored,
+                           co_await store_.put_version(std::move(version)));
+  co_await home_.schedule();
+
+  auto implementation = std::make_shared<Implementation>();
+  implementation->row = std::move(stored.implementation);
+  implementation->options = std::move(request.options);
+  implementation->program = std::move(program);
+  const FunctionPtr* before = newest_->find(request.language_title);
+  const bool same = before != nullptr && (*before)->row.id == stored.function.id;
+  const FunctionPtr added =
+      with_implementation(same ? before->get() : nullptr, stored.function, implementation);
+  auto function = std::make_shared<Function>(*added);
+  function->routes = {{.function_id = stored.function.id,
+                       .implementation_id = implementation->row.id,
+                       .weight = 1,
+                       .shadow = false}};
+  co_await publish(newest_->with(function));
+  co_return Written{function, stored.created};
+}
+
+Task<Result<FunctionPtr>> Registry::route_to_version(std::string language_title,
+                                                     std::int64_t version) {
+  EventLoop* caller = EventLoop::current();
+  co_await home_.schedule();
+  Result<FunctionPtr> routed = co_await route_at_home(std::move(language_title), version);
+  co_await caller->schedule();
+  co_return routed;
+}
+
+Task<Result<FunctionPtr>> Registry::route_at_home(std::string language_title,
+                                                  std::int64_t version) {
+  const FunctionPtr* found = newest_->find(language_title);
+  if (found == nullptr) co_return no_function(language_title);
+  const FunctionPtr before = *found;
+  const ImplementationPtr* wanted = before->by_version(version);
+  if (wanted == nullptr) {
+    co_return fail(ErrorCode::kNotFound, fmt::format("'{}' has no version {}: its newest is {}",
+                                                     language_title, version, before->row.version));
+  }
+  // The content is in memory before a call can be routed to it.
+  SEAM_CO_ASSIGN_OR_RETURN(const ImplementationPtr implementation,
+                           co_await load_at_home(before, *wanted));
+  std::vector<store::RouteRow> routes = {{.function_id = before->row.id,
+                                          .implementation_id = implementation->row.id,
+                                          .weight = 1,
+                                          .shadow = false}};
+  Result<void> stored = co_await store_.set_routes(before->row.id, routes);
+  SEAM_CO_RETURN_IF_ERROR(std::move(stored));
+  co_await home_.schedule();
+  const FunctionPtr* current = newest_->find(language_title);
+  if (current == nullptr || (*current)->row.id != before->row.id) {
+    co_return fail(ErrorCode::kAborted, fmt::format("'{}' was deleted meanwhile", language_title));
+  }
+  auto function = std::make_shared<Function>(**current);
+  function->routes = std::move(routes);
+  co_await publish(newest_->with(function));
+  co_return FunctionPtr(function);
+}
+
+Task<Result<void>> Registry::remove(std::string language_title) {
+  EventLoop* caller = EventLoop::current();
+  co_await home_.schedule();
+  Result<void> removed = co_await remove_at_home(std::move(language_title));
+  co_await caller->schedule();
+  co_return removed;
+}
+
+Task<Result<void>> Registry::remove_at_home(std::string language_title) {
+  const FunctionPtr* found = newest_->find(language_title);
+  if (found == nullptr) co_return no_function(language_title);
+  const FunctionPtr function = *found;
+  Result<void> stored = co_await store_.delete_function(function->row.id);
+  SEAM_CO_RETURN_IF_ERROR(std::move(stored));
+  co_await home_.schedule();
+  const FunctionPtr* current = newest_->find(language_title);
+  if (current != nullptr && (*current)->row.id == function->row.id)
+    co_await publish(newest_->without(language_title));
+  for (const ImplementationPtr& implementation : function->implementations) {
+    runtimes::Runtime* runtime = this->runtime(implementation->row.runtime);
+    if (runtime != nullptr && implementation->program)
+      runtime->release(implementation->program->id);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<ImplementationPtr>> Registry::loaded(FunctionPtr function,
+                                                 ImplementationPtr implementation) {
+  if (implementation->program) co_return implementation;
+  EventLoop* caller = EventLoop::current();
+  co_await home_.schedule();
+  Result<ImplementationPtr> full =
+      co_await load_at_home(std::move(function), std::move(implementation));
+  co_await caller->schedule();
+  co_return full;
+}
+
+Task<Result<ImplementationPtr>> Registry::load_at_home(FunctionPtr function,
+                                                       ImplementationPtr implementation) {
+  if (implementation->program) co_return implementation;
+  SEAM_CO_ASSIGN_OR_RETURN(std::string content,
+                           co_await store_.load_content(implementation->row.id));
+  co_await home_.schedule();
+  const FunctionPtr* current = newest_->find(function->row.language_title);
+  if (current == nullptr || (*current)->row.id != function->row.id) {
+    co_return fail(ErrorCode::kAborted,
+                   fmt::format("'{}' was deleted meanwhile", function->row.language_title));
+  }
+  // Another call may have loaded it while this one waited.
+  const ImplementationPtr* there = (*current)->by_id(implementation->row.id);
+  if (there != nullptr && (*there)->program) co_return *there;
+  SEAM_CO_ASSIGN_OR_RETURN(
+      ImplementationPtr full,
+      make_implementation(function->row, implementation->row, std::move(content)));
+  co_await publish(newest_->with(with_implementation(current->get(), (*current)->row, full)));
+  co_return full;
+}
+
+}  // namespace seam::functions

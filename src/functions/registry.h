@@ -1,0 +1,100 @@
+#pragma once
+// Changes to the catalogue: put, delete, route. Each is written to the store first, then handed to
+// every loop, and answered when all have it; calls in flight keep the implementation they began
+// with.
+//
+//   SEAM_CO_ASSIGN_OR_RETURN(Written written, co_await registry.put(std::move(request)));
+//   std::shared_ptr<const Catalogue> catalogue = registry.catalogue();     // the calling loop's
+//   own
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/per_loop.h"
+#include "functions/catalogue.h"
+#include "functions/names.h"
+#include "runtimes/runtime.h"
+#include "store/store.h"
+
+namespace seam::functions {
+
+using RuntimeTable = std::map<std::string, std::unique_ptr<runtimes::Runtime>, std::less<>>;
+
+// What a `PUT` says. Names and options have been checked.
+struct PutRequest {
+  std::string language_title;
+  std::string runtime;  // empty: by the runtime map
+  std::string content;
+  std::string description;
+  std::string schema;    // JSON object, or empty
+  std::string examples;  // JSON array, or empty
+  std::vector<std::string> tags;
+  ImplementationOptions options;
+  std::string user_id;
+};
+
+struct Written {
+  FunctionPtr function;
+  bool created = false;  // there was none of this name
+};
+
+class Registry {
+ public:
+  // Borrows all until it is gone. Changes run on the first loop.
+  Registry(store::Store& store, const RuntimeMap& names, const RuntimeTable& runtimes,
+           std::span<EventLoop* const> loops);
+
+  // Takes in what the store holds. Before the loops take calls.
+  // errors    kDataLoss   an options text that cannot be read; else the store's
+  [[nodiscard]] Task<Result<void>> load(store::Snapshot snapshot);
+
+  // The calling loop's catalogue; hold it for as long as what was found in it is used.
+  [[nodiscard]] const std::shared_ptr<const Catalogue>& catalogue() const {
+    return catalogues_.here();
+  }
+
+  // Null where this build has no such runtime. Any thread.
+  [[nodiscard]] runtimes::Runtime* runtime(std::string_view name) const;
+  // As runtime(), with the error a client gets.
+  // errors    kInvalidArgument   the message lists the runtimes there are
+  [[nodiscard]] Result<runtimes::Runtime*> need_runtime(std::string_view name) const;
+
+  // Any loop; resumes on it.
+  // errors    kInvalidArgument   the runtime does not take the content (details say where); else
+  // the store's
+  [[nodiscard]] Task<Result<Written>> put(PutRequest request);
+  // errors    kNotFound   no such function or version
+  [[nodiscard]] Task<Result<FunctionPtr>> route_to_version(std::string language_title,
+                                                           std::int64_t version);
+  [[nodiscard]] Task<Result<void>> remove(std::string language_title);
+
+  // The implementation with its content in memory.
+  [[nodiscard]] Task<Result<ImplementationPtr>> loaded(FunctionPtr function,
+                                                       ImplementationPtr implementation);
+
+ private:
+  Task<Result<Written>> put_at_home(PutRequest request);
+  Task<Result<FunctionPtr>> route_at_home(std::string language_title, std::int64_t version);
+  Task<Result<void>> remove_at_home(std::string language_title);
+  Task<Result<ImplementationPtr>> load_at_home(FunctionPtr function,
+                                               ImplementationPtr implementation);
+  Task<> publish(std::shared_ptr<const Catalogue> next);
+  [[nodiscard]] Result<ImplementationPtr> make_implementation(
+      const store::FunctionRow& function, store::ImplementationRow row,
+      std::optional<std::string> content) const;
+
+  store::Store& store_;
+  const RuntimeMap& names_;
+  const RuntimeTable& runtimes_;
+  PerLoop<std::shared_ptr<const Catalogue>> catalogues_;
+  EventLoop& home_;
+  std::shared_ptr<const Catalogue> newest_;  // on home_
+};
+
+// A program of its own for a script or an implementation.
+[[nodiscard]] runtimes::ProgramPtr make_program(std::string language_title, std::string content,
+                                                const ImplementationOptions& options);
+
+}  // namespace seam::functions
