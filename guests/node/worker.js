@@ -35,7 +35,7 @@ const { readSync, writeSync } = fs;
 const { parse, stringify } = JSON;
 const { apply, defineProperty, ownKeys } = Reflect;
 const { byteLength, allocUnsafeSlow, from: bufferFrom } = Buffer;
-const { isProxy, isUint8Array, isAnyArrayBuffer } = util.types;
+const { isUint8Array } = util.types;
 const inspect = util.inspect;
 const setImmediateOriginal = setImmediate;
 const setTimeoutOriginal = setTimeout;
@@ -47,15 +47,19 @@ const uncurry = Function.prototype.bind.bind(Function.prototype.call);
 const sliceText = uncurry(String.prototype.slice);
 const indexOfText = uncurry(String.prototype.indexOf);
 const splitText = uncurry(String.prototype.split);
-const joinArray = uncurry(Array.prototype.join);
 const testPattern = (pattern, text) => apply(execPattern, pattern, [text]) !== null;
 const execPattern = RegExp.prototype.exec;
-const bufferToText = uncurry(Buffer.prototype.toString);
 const copyBytes = uncurry(Uint8Array.prototype.set);
 const subarray = uncurry(Uint8Array.prototype.subarray);
 const moveWithin = uncurry(Uint8Array.prototype.copyWithin);
 const readText = uncurry(Buffer.prototype.utf8Slice);    // toString and write without the checks
 const writeText = uncurry(Buffer.prototype.utf8Write);
+// Buffer.from(text) looks methods up where the program can change them.
+function encode(text) {
+  const bytes = allocUnsafeSlow(byteLength(text));
+  writeText(bytes, text, 0);
+  return bytes;
+}
 
 // ---- The socket -------------------------------------------------------------------------------
 
@@ -167,7 +171,7 @@ function putFrame(type, text) {
     return;
   }
   if (outputEnd + 5 > output.length) flushOutput();
-  const bytes = bufferFrom(text, 'utf8');
+  const bytes = encode(text);
   putHeader(bytes.length + 1, type);
   flushOutput();
   writeAll(bytes, 0, bytes.length);
@@ -252,7 +256,7 @@ function logText(stream, text) {
   }
   const total = byteLength(text, 'utf8');
   // A character has a byte at least: so much of the text is enough to fill what is left.
-  const bytes = bufferFrom(sliceText(text, 0, logBytesLeft + 1), 'utf8');
+  const bytes = encode(sliceText(text, 0, logBytesLeft + 1));
   logBytesDropped += total - bytes.length;
   logBytes(stream, bytes);
 }
@@ -295,6 +299,7 @@ for (const [name, stream] of [['stdout', kStdout], ['stderr', kStderr]]) {
 
 const ownFile = __filename;
 const frameOfSource = /(?:^|[ (])function\.m?js:(\d+):(\d+)\)?$/;
+const frameOfNode = /node:(?:internal\/|vm:)/;
 const frameLine = /^\s+at /;
 
 // What a property of a thrown value says, if it can be asked at all.
@@ -308,11 +313,11 @@ function textOf(value, name) {
 }
 
 function cut(text, bytesMax) {
-  const bytes = bufferFrom(sliceText(text, 0, bytesMax), 'utf8');  // lone surrogates become U+FFFD
-  if (bytes.length <= bytesMax) return bufferToText(bytes, 'utf8');
+  const bytes = encode(sliceText(text, 0, bytesMax));  // lone surrogates become U+FFFD
+  if (bytes.length <= bytesMax) return readText(bytes, 0, bytes.length);
   let end = bytesMax;
   while (end > 0 && (bytes[end] & 0xc0) === 0x80) --end;
-  return bufferToText(bytes, 'utf8', 0, end);
+  return readText(bytes, 0, end);
 }
 
 // {type, message, line, column, stack} of anything that can be thrown.
@@ -346,28 +351,21 @@ function describe(thrown) {
 // Keeps the frames down to the outermost of the program's own, without the harness and Node's inside.
 function readStack(about, stack) {
   const lines = splitText(sliceText(stack, 0, 1 << 20), '\n');
-  const kept = [];
-  let keptCount = 0, lastOwn = 0, inFrames = false;
+  let kept = '', lengthKept = 0, inFrames = false;
   for (let i = 0; i < lines.length; ++i) {
     const line = lines[i];
-    if (testPattern(frameLine, line)) {
-      inFrames = true;
-      if (indexOfText(line, ownFile) >= 0 || indexOfText(line, 'node:internal/') >= 0 || indexOfText(line, 'node:vm:') >= 0) continue;
-      defineProperty(kept, keptCount++, { value: line, writable: true, enumerable: true, configurable: true });
-      const place = apply(execPattern, frameOfSource, [line]);
-      if (place === null) continue;
-      if (about.line === 0) {
-        about.line = +place[1];
-        about.column = +place[2];
-      }
-      lastOwn = keptCount;
-    } else {
-      defineProperty(kept, keptCount++, { value: line, writable: true, enumerable: true, configurable: true });
-      if (!inFrames) lastOwn = keptCount;
+    const isFrame = testPattern(frameLine, line);
+    inFrames ||= isFrame;
+    if (isFrame && (indexOfText(line, ownFile) >= 0 || testPattern(frameOfNode, line))) continue;
+    kept += i === 0 ? line : '\n' + line;
+    const place = isFrame ? apply(execPattern, frameOfSource, [line]) : null;
+    if (place !== null && about.line === 0) {
+      about.line = +place[1];
+      about.column = +place[2];
     }
+    if (place !== null || !inFrames) lengthKept = kept.length;
   }
-  kept.length = lastOwn;
-  about.stack = joinArray(kept, '\n');
+  about.stack = sliceText(kept, 0, lengthKept);
 }
 
 // JSON of a failure frame. Only strings and numbers pass through stringify, which asks a primitive

@@ -24,6 +24,12 @@ LOAD, CALL = 0x01, 0x02
 READY, LOADED, RESULT, FAILURE, LOG = 0x80, 0x81, 0x82, 0x83, 0x84
 
 
+# Descriptor 3 is taken here, so that the child may put its socket there without closing the pipe by
+# which subprocess reports its errors.
+while os.open(os.devnull, os.O_RDONLY) <= 3:
+    pass
+
+
 class WorkerEnded(Exception):
     """The worker closed its socket; `status` is what it ended with."""
 
@@ -66,8 +72,9 @@ class Worker:
         self.socket = ours
         # The raw standard streams: what no harness sees, such as a crash message of the interpreter.
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", 'exec 3<&"$0" && exec "$@"', str(theirs.fileno())] + COMMANDS[language],
-            pass_fds=[theirs.fileno()],
+            COMMANDS[language],
+            preexec_fn=lambda: os.dup2(theirs.fileno(), 3),
+            pass_fds=[3],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
