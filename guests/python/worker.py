@@ -28,6 +28,9 @@ from json.decoder import JSONDecoder
 from struct import Struct
 from time import monotonic
 
+# Names of this module that are built in are looked up here: the program may change the builtins.
+__builtins__ = dict(vars(builtins))
+
 LOAD, CALL = 0x01, 0x02
 READY, LOADED, RESULT, FAILURE, LOG = 0x80, 0x81, 0x82, 0x83, 0x84
 STDOUT, STDERR, DROPPED_COUNT = 0, 1, 2
@@ -49,6 +52,7 @@ _call_head = Struct("<IBI")
 _read, _readv, _write, _writev = os.read, os.readv, os.write, os.writev
 _exit = os._exit
 _encode_string = json.encoder.encode_basestring
+_class_name = type.__dict__["__name__"].__get__
 
 
 class LoadError(Exception):
@@ -320,7 +324,7 @@ def _stack(error):
 
 def _describe(kind, program, error):
     try:
-        name = type.__getattribute__(type(error), "__name__")
+        name = _class_name(type(error))
     except BaseException:
         name = "Exception"
     try:
