@@ -1,0 +1,190 @@
+"""Who is measured, how each is started and installed, and what a right answer is."""
+import base64
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from typing import Callable, Optional
+
+HERE = pathlib.Path(__file__).resolve().parent
+PARAMS = '{"operation":"add","a":2,"b":3}'
+NGINX = """
+worker_processes 1;
+daemon off;
+pid nginx.pid;
+error_log stderr crit;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+  server { listen 127.0.0.1:%d; location / { default_type application/json; return 200 '{"result":5}'; } }
+}
+"""
+
+
+def is_five(answer):
+    return json.loads(answer) == {"result": 5}
+
+
+@dataclasses.dataclass
+class Request:
+    name: str
+    method: str = "POST"
+    path: str = "/"
+    body: str = PARAMS
+    right: Callable[[str], bool] = is_five
+    prepare: Optional[Callable] = None  # run once on the started server; returns the seconds of this request's cold start
+
+
+@dataclasses.dataclass
+class Subject:
+    name: str
+    command: Callable  # (port, folder) -> argument list
+    missing: Callable[[], str]  # why it cannot run, or ""
+    install: Optional[Callable[[], Optional[str]]] = None  # returns why it failed, if it did
+    environment: dict = dataclasses.field(default_factory=dict)
+    probe: Request = None  # the first 200 to this ends the cold start
+    requests: Callable = None  # (server) -> list of Request
+
+    def __post_init__(self):
+        self.probe = self.probe or Request(self.name)
+        self.requests = self.requests or (lambda server: [Request(self.name)])
+
+
+def tool_missing(*names):
+    absent = [name for name in names if not shutil.which(name)]
+    return f"{', '.join(absent)} not installed" if absent else ""
+
+
+def file_missing(path):
+    return "" if pathlib.Path(path).exists() else f"{path} is not there"
+
+
+def run(*command, **options):
+    """Shows the command's output; returns why it failed, if it did."""
+    code = subprocess.run(command, stdout=sys.stderr, **options).returncode
+    return f"`{' '.join(map(str, command))}` failed" if code else None
+
+
+def every(root, build):
+    peers = root / "build/bench/peers"
+    yield nginx(peers)
+    yield beast(build)
+    yield Subject("node:http", lambda port, folder: ["node", str(HERE / "peers/calculator.js"), str(port)],
+                  lambda: tool_missing("node"))
+    framework = peers / "node/node_modules/.bin/functions-framework"
+    yield Subject("functions-framework, Node",
+                  lambda port, folder: [str(framework), f"--port={port}", "--target=calculator",
+                                        f"--source={HERE / 'peers/calculator.js'}"],
+                  lambda: tool_missing("node") or file_missing(framework),
+                  lambda: tool_missing("npm") or run("npm", "install", "--no-fund", "--no-audit", "--prefix", str(peers / "node"),
+                                                     "@google-cloud/functions-framework@5"),
+                  {"NODE_ENV": "production"})
+    yield from python_peers(peers)
+    yield Subject("wasmtime serve", None, lambda: tool_missing("wasmtime") or "it serves components only, and none is built here")
+    yield from seam(root, build)
+
+
+def nginx(peers):
+    """Unpacked rather than installed where it is missing: Debian's package would start a server on port 80."""
+    unpacked = peers / "nginx/usr/sbin/nginx"
+
+    def program():
+        return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or (str(unpacked) if unpacked.exists() else None)
+
+    def command(port, folder):
+        (folder / "nginx.conf").write_text(NGINX % port)
+        return [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+
+    def install():
+        (peers / "nginx").mkdir(parents=True, exist_ok=True)
+        return run("sh", "-c", "apt-get download nginx && dpkg -x nginx_*.deb .", cwd=peers / "nginx")
+
+    return Subject("nginx return 200", command, lambda: "" if program() else "nginx not installed", install)
+
+
+def beast(build):
+    program = next((p for p in build.rglob("beast_hello") if p.is_file()), build / "bench/beast_hello")
+    return Subject("bare Beast", lambda port, folder: [str(program), str(port)], lambda: file_missing(program))
+
+
+def python_peers(peers):
+    home = peers / "python"
+    python = home / "bin/python"
+
+    def install():
+        for command in ([sys.executable, "-m", "venv", str(home)],
+                        [str(python), "-m", "pip", "install", "-q", "functions-framework==3.*", "uvicorn[standard]"]):
+            why = run(*command)
+            if why:
+                return why
+
+    yield Subject("functions-framework, Python",
+                  lambda port, folder: [str(home / "bin/functions-framework"), f"--port={port}", "--host=127.0.0.1",
+                                        "--target=calculator", f"--source={HERE / 'peers/calculator.py'}"],
+                  lambda: file_missing(home / "bin/functions-framework"), install)
+    yield Subject("uvicorn, bare ASGI",
+                  lambda port, folder: [str(home / "bin/uvicorn"), "calculator:app", f"--port={port}", "--no-access-log",
+                                        f"--app-dir={HERE / 'peers'}"],
+                  lambda: file_missing(home / "bin/uvicorn"), install)
+
+
+def seam(root, build):
+    """One server of ours, asked in several ways; records of calls are on, as they always are."""
+    program = build / "seam"
+    functions = {
+        "nodejs-calculator": (root / "guests/examples/nodejs-calculator.js", PARAMS),
+        "python-text_processor": (root / "guests/examples/python-text_processor.py",
+                                  '{"action":"count_words","text":"one two three four five"}'),
+        "wasm-calculator": (HERE / "peers/calculator.c", PARAMS),
+    }
+
+    def command(port, folder):
+        return [str(program), "serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(folder / "data"), "--threads", "1"]
+
+    def content(source):
+        if source.suffix != ".c":
+            return {"content": source.read_text()}
+        module = build / "bench" / (source.stem + ".wasm")
+        module.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o", str(module), str(source)], check=True)
+        return {"content": base64.b64encode(module.read_bytes()).decode(), "encoding": "base64"}
+
+    def put_and_invoke(name, source, body):
+        """The cold start of a function: from its PUT until its first answer."""
+        def prepare(server):
+            text = json.dumps(content(source))
+            begin = time.monotonic()
+            for method, path, sent in (("PUT", "", text), ("POST", "/invoke", body)):
+                status, answer = server.ask(method, f"/api/v1/functions/{name}{path}", sent)
+                if status not in (200, 201):
+                    raise RuntimeError(f"{method} {name}{path} answered {status} {answer[:500]!r}")
+            return time.monotonic() - begin
+        return prepare
+
+    def session_of(server, name):
+        status, answer = server.ask("POST", "/api/v1/initialize", '{"context":{}}', {"Language-Title": name})
+        if status != 200:
+            raise RuntimeError(f"initialize {name} answered {status} {answer[:500]!r}")
+        return json.loads(answer)["request_id"]
+
+    def result_is_five(answer):
+        return is_five(json.dumps(json.loads(answer)["result"]))
+
+    def requests(server):
+        yield Request("Seam, controller alone: GET /livez", "GET", "/livez", "", lambda answer: True)
+        for name, (source, params) in functions.items():
+            body = f'{{"params":{params}}}'
+            yield Request(f"Seam, {name}: invoke", "POST", f"/api/v1/functions/{name}/invoke", body, result_is_five,
+                          put_and_invoke(name, source, body))
+            yield Request(f"Seam, {name}: execute in a session", "POST", f"/api/v1/execute/{session_of(server, name)}", body,
+                          result_is_five)
+        yield Request("Seam, controller alone: GET of a function", "GET", "/api/v1/functions/nodejs-calculator", "",
+                      lambda answer: json.loads(answer)["language_title"] == "nodejs-calculator")
+
+    yield Subject("Seam", command, lambda: file_missing(program), probe=Request("ready", "GET", "/readyz", ""), requests=requests)
