@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -102,6 +103,9 @@ struct Readiness::Impl {
   asio::posix::stream_descriptor descriptor;
   Work on_readable;
   Work on_writable;
+  ReadDone on_read = nullptr;
+  void* read_context = nullptr;
+  std::uint64_t read_round = 0;  // tells a read that was cancelled too late from the present one
   bool dropped = false;
 };
 
@@ -136,9 +140,26 @@ void Readiness::when_writable(Work work) {
                                });
 }
 
+void Readiness::read(char* buffer, std::size_t size, ReadDone done, void* context) {
+  impl_->on_read = done;
+  impl_->read_context = context;
+  const std::uint64_t round = ++impl_->read_round;
+  impl_->descriptor.async_read_some(
+      asio::buffer(buffer, size),
+      [impl = impl_, round](const boost::system::error_code& error, std::size_t count) {
+        if (impl->dropped || round != impl->read_round || impl->on_read == nullptr) return;
+        const ReadDone finished = std::exchange(impl->on_read, nullptr);
+        finished(impl->read_context, !error ? static_cast<std::ptrdiff_t>(count)
+                                     : error == asio::error::eof ? 0
+                                                                 : -error.value());
+      });
+}
+
 void Readiness::cancel() {
   impl_->on_readable = nullptr;
   impl_->on_writable = nullptr;
+  impl_->on_read = nullptr;
+  ++impl_->read_round;
   boost::system::error_code ignored;
   impl_->descriptor.cancel(ignored);
 }

@@ -12,6 +12,7 @@
 // It stands over Boost.Asio's io_context; only base, http and process see that.
 
 #include <coroutine>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -113,6 +114,14 @@ class Readiness {
   Readiness(Readiness&&) = delete;
   void when_readable(Work work);
   void when_writable(Work work);
+
+  // Reads at most `size` bytes into `buffer` as soon as there are any, then calls `done` with
+  // `context` and how many came: 0 at the end of the stream, or -errno. One system call a message,
+  // where when_readable() needs three. `buffer` is borrowed until `done` runs or cancel() is
+  // called. One read at a time, and not while when_readable() waits.
+  using ReadDone = void (*)(void* context, std::ptrdiff_t count);
+  void read(char* buffer, std::size_t size, ReadDone done, void* context);
+
   void cancel();
 
  private:
