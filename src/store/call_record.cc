@@ -3,24 +3,14 @@
 #include <cstring>
 #include <type_traits>
 
+#include "store/utf8_cut.h"
+
 namespace seam::store {
 namespace {
 
 constexpr std::uint8_t kFormat = 1;
 constexpr std::uint8_t kHasSession = 1;
 constexpr std::uint8_t kCached = 2;
-
-// `text` without what is over `bytes_max`, cut before a character and not inside one.
-std::string_view cut(std::string_view text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) return text;
-  std::size_t end = bytes_max;
-  // A character has at most three continuation bytes; what has more is not UTF-8 anyway.
-  for (int i = 0; i < 3 && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U;
-       ++i) {
-    --end;
-  }
-  return text.substr(0, end);
-}
 
 template <class T>
 void put(std::string& out, T value) {
@@ -80,8 +70,8 @@ void encode(const CallRecord& record, std::string& out) {
   put_text(out, record.client_ip);
   put_text(out, record.user_id);
   put_text(out, record.request_headers);
-  put_text(out, cut(record.request_payload, kPayloadBytesMax));
-  put_text(out, cut(record.response_payload, kPayloadBytesMax));
+  put_text(out, utf8_cut(record.request_payload, kPayloadBytesMax));
+  put_text(out, utf8_cut(record.response_payload, kPayloadBytesMax));
   put_text(out, record.error_code);
   put_text(out, record.error_message);
   put_text(out, record.stack_trace);

@@ -174,7 +174,7 @@ Result<std::string> Tables::load_content(std::int64_t implementation_id) {
                   fmt::format("there is no implementation {}", implementation_id));
     }
     std::string bytes(content.get_len(), '\0');
-    if (!bytes.empty()) content.read_from_start(bytes.data(), bytes.size());
+    if (!bytes.empty()) content.read(0, bytes.data(), bytes.size());
     return bytes;
   });
 }
@@ -223,7 +223,7 @@ Result<VersionWritten> Tables::put_version(const NewVersion& version, WallTime n
     const long long implementation_id =
         sqlite_api::sqlite3_last_insert_rowid(connection_->handle());
     soci::blob content(sql);
-    content.write_from_start(version.content.data(), version.content.size());
+    content.write(0, version.content.data(), version.content.size());
     sql << "INSERT INTO scripts (implementation_id, content, hash) VALUES (:id, :content, :hash)",
         use(implementation_id), use(content), use(implementation.hash);
     sql << "DELETE FROM routes WHERE function_id = :id", use(id);
