@@ -1,0 +1,1 @@
+#include "runtimes/wasm/wasm_runtime.h"
