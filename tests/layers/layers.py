@@ -8,13 +8,13 @@ sentence per breach, as `src/api/api.cc:3: api does not use store`. The rules:
   - an adapter includes itself, its owner, what its owner USES and what it USES itself; never a sibling
   - an adapter is included by itself, by `cli` and by tests; everyone else includes the owner's interface
   - a library's header is included where the library is declared (HEADERS, VENDOR, EXPORTS), and where it was exported to
-  - gtest, gmock and benchmark are included by tests, benches and conformance suites
+  - gtest, gmock and benchmark are included by tests, benches, conformance suites and headers x_testing.h
 """
 import pathlib
 import re
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
-TEST = re.compile(r"_(test|bench|conformance)\.(cc|h)$")
+TEST = re.compile(r"_(test|bench|testing|conformance)\.(cc|h)$")
 TEST_LIBRARIES = ("gtest/", "gmock/", "benchmark/")
 # Headers that need no library: those of C++ have no suffix; libc's and Linux' lie in these folders or are these files.
 SYSTEM_FOLDERS = ("arpa/", "asm/", "bits/", "linux/", "net/", "netinet/", "sanitizer/", "sys/")

@@ -113,6 +113,7 @@ class EachRule(unittest.TestCase):
     def test_test_libraries_are_for_tests(self):
         self.allows("base/result_test.cc", "<gtest/gtest.h>")
         self.allows("store/store_conformance.h", "<gtest/gtest.h>")
+        self.allows("store/store_testing.h", "<gtest/gtest.h>")
         self.refuses("base/result.cc", "<gtest/gtest.h>", "<gtest/gtest.h> is for tests and benches only")
         self.refuses("base/result.h", "<benchmark/benchmark.h>", "<benchmark/benchmark.h> is for tests and benches only")
 
