@@ -16,16 +16,16 @@ namespace seam::http {
 
 struct ClientRequest {
   Method method = Method::kGet;
-  std::string url;  // "http://host[:port]/path?query"
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
+  std::string url = {};  // "http://host[:port]/path?query"
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string body = {};
   nanoseconds timeout = seconds(60);
 };
 
 struct ClientResponse {
   int status = 0;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string body = {};
 };
 
 // Blocks the calling thread.
