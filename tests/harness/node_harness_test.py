@@ -3,7 +3,7 @@
 import unittest
 
 from shared_cases import SharedCases
-from worker_client import WorkerEnded, Worker
+from worker_client import WorkerEnded
 
 
 class NodeHarness(SharedCases, unittest.TestCase):
