@@ -1,5 +1,6 @@
 #include "cli/settings.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -37,7 +38,10 @@ T number(const Value& value) {
 
 std::string check_loopback(const Value& value) {
   const std::string host = text(value);
-  if (host == "localhost" || host == "::1" || host.starts_with("127.")) return {};
+  in_addr address{};
+  const bool loopback4 =
+      ::inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24U) == 127;
+  if (loopback4 || host == "::1" || host == "localhost") return {};
   return "is not a loopback address. Until tokens exist the server listens on loopback only: use "
          "127.0.0.1 or ::1.";
 }
@@ -64,7 +68,10 @@ std::vector<functions::RuntimeRule> rules(const Value& value) {
 
 std::string check_rules(const Value& value) {
   const Result<functions::RuntimeMap> map = functions::RuntimeMap::make(rules(value));
-  return map ? "" : map.error().message;
+  if (map) return {};
+  const std::string& message = map.error().message;
+  constexpr std::string_view kKey = "runtime_map: ";  // which the loader says too
+  return message.starts_with(kKey) ? message.substr(kKey.size()) : message;
 }
 
 std::string default_rules() {

@@ -103,7 +103,11 @@ class Loader {
  public:
   Loader(std::span<const Setting> settings, std::span<const Unbuilt> unbuilt,
          const Sources& sources)
-      : settings_(settings), unbuilt_(unbuilt), sources_(sources), found_(settings.size()) {}
+      : settings_(settings),
+        unbuilt_(unbuilt),
+        sources_(sources),
+        found_(settings.size()),
+        in_file_(settings.size()) {}
 
   Result<std::vector<Effective>> run() {
     SEAM_RETURN_IF_ERROR(refuse_variables());
@@ -143,14 +147,20 @@ class Loader {
         return invalid(fmt::format("environment {}: {}", unbuilt.environment, unbuilt.message));
       }
     }
-    std::vector<std::string> known{std::string(kFileVariable)};
-    for (const Setting& setting : settings_) known.push_back(setting.environment_name());
+    // Other variables of this prefix may belong to tools around Seam; one that is nearly a setting
+    // is a slip.
+    constexpr std::string_view kPrefix = "SEAM_";
+    std::vector<std::string> known{std::string(kFileVariable.substr(kPrefix.size()))};
+    for (const Setting& setting : settings_) {
+      known.push_back(setting.environment_name().substr(kPrefix.size()));
+    }
     for (const auto& [name, value] : sources_.environment) {
-      if (!name.starts_with("SEAM_") || value.empty() ||
-          std::ranges::find(known, name) != known.end())
-        continue;
+      if (!name.starts_with(kPrefix) || value.empty()) continue;
+      const std::string word = name.substr(kPrefix.size());
+      const std::string meant = nearest(word, known);
+      if (meant.empty() || meant == word) continue;
       return invalid(
-          fmt::format("environment {}: no such setting. {}", name, did_you_mean(name, known)));
+          fmt::format("environment {}: no such setting. Did you mean {}{}?", name, kPrefix, meant));
     }
     return {};
   }
@@ -233,6 +243,10 @@ class Loader {
   Result<void> read_leaf(std::size_t index, const YamlNode& node, const std::string& path,
                          const std::string& place) {
     const Setting& setting = settings_[index];
+    if (in_file_[index]) {
+      return invalid(fmt::format("{}: {}: is set twice. Keep one.", place, setting.key));
+    }
+    in_file_[index] = true;
     if (setting.type == Type::kEntries) {
       SEAM_ASSIGN_OR_RETURN(Value value, parse_entries(setting, node, path + ":"));
       keep(index, std::move(value), place);
@@ -268,6 +282,7 @@ class Loader {
   std::span<const Unbuilt> unbuilt_;
   const Sources& sources_;
   std::vector<std::optional<Effective>> found_;
+  std::vector<bool> in_file_;  // seam.yaml has it; "log.level" may be written in two ways
 };
 
 }  // namespace
