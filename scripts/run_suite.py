@@ -82,9 +82,16 @@ def count_ctest(part, results):
             passed, failed, skipped = count_unittest(name, output)
         if case.get("status") == "fail":
             failed = failed or [name]
-        elif case.get("status") in ("notrun", "disabled"):
-            reason = case.find("skipped")
-            skipped = skipped or [(name, reason.get("message") if reason is not None else "ctest did not run it")]
+        elif case.get("status") == "disabled":
+            skipped = [(name, "disabled")]
+        elif case.get("status") == "notrun":
+            # Only a test that asked for it is skipped; one whose program is missing has failed.
+            message = case.find("skipped").get("message") if case.find("skipped") is not None else "not run"
+            if message.startswith("SKIP_"):
+                said = re.findall(r"^skipped:? (.+)$", output, re.M | re.I)
+                skipped = skipped or [(name, said[-1] if said else message)]
+            else:
+                failed = [f"{name}: {message}"]
         elif passed + len(failed) + len(skipped) == 0:
             passed = 1
         part.passed += passed
