@@ -131,11 +131,13 @@ CommandResult run_serve(const std::vector<std::string>& arguments,
       "serve",
       "Runs the server until it gets SIGTERM or SIGINT; then it finishes the calls in flight.",
       "seam serve --port 9000 --data ./data");
+  bool json = false;
+  flags.app().add_flag("--json", json, "Say where it listens as one line of JSON");
   flags.add_settings(SettingFlags::kCommon);
   if (auto stop = flags.parse(arguments)) return *std::move(stop);
   const Result<LoadedSettings> loaded = flags.load(options.environment);
   if (!loaded) return refuse(loaded.error());
-  return {.exit_code = options.serve(*loaded)};
+  return {.exit_code = options.serve(*loaded, json)};
 }
 
 CommandResult run_config(const std::vector<std::string>& arguments,

@@ -15,7 +15,8 @@ namespace seam::cli {
 
 struct CommandLineOptions {
   // Runs the server until it is told to stop; the exit code. Called before any thread exists.
-  std::function<int(const LoadedSettings&)> serve;
+  // json: say where it listens as one line of JSON.
+  std::function<int(const LoadedSettings&, bool json)> serve;
   config::Environment environment = {};
   Style style = {};        // of stdout
   Style error_style = {};  // of stderr
@@ -24,8 +25,5 @@ struct CommandLineOptions {
 // Runs the command that `arguments` (without the program's own name) ask for.
 [[nodiscard]] CommandResult run(const std::vector<std::string>& arguments,
                                 const CommandLineOptions& options);
-
-// The server's entry, in serve.cc.
-[[nodiscard]] int serve(const LoadedSettings& settings);
 
 }  // namespace seam::cli

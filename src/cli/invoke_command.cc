@@ -117,10 +117,9 @@ CommandResult show_result(const Invocation& invocation, const http::ClientRespon
   const std::string name =
       invocation.function.empty() ? member(*body, "language_title") : invocation.function;
   return {.out = indent_json(*value) + "\n",
-          .error = style.faint(fmt::format(
-                       "{} took {} ms{}. What it printed: curl '{}/api/v1/logs?call={}'", name,
-                       member(*body, "execution_time"), cached ? ", cached" : "", invocation.url,
-                       call_id)) +
+          .error = style.faint(fmt::format("{} took {} ms{} (call {})", name,
+                                           member(*body, "execution_time"),
+                                           cached ? ", cached" : "", call_id)) +
                    "\n"};
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "cli/command_line.h"
+#include "cli/serve.h"
 
 int main(int argc, char** argv) {
   // A reader that goes away must be an error of write(2), in the server and in `seam config |

@@ -28,13 +28,12 @@ namespace seam::cli {
 // Of a runtime that runs worker processes.
 struct WorkerRuntimeSettings {
   std::string command;             // absolute path of the interpreter
-  std::uint32_t warm_workers = 0;  // started ahead, without a program
+  std::uint32_t warm_workers = 0;  // of each server thread, started ahead
   std::uint32_t workers_max = 0;   // worker processes of all its programs together
 };
 
 struct WasmSettings {
-  std::size_t threads = 0;            // compute threads; 0: one a core
-  std::uint64_t cache_bytes_max = 0;  // compiled modules kept on disk
+  std::size_t threads = 0;  // compute threads; 0: one a core
 };
 
 struct Settings {

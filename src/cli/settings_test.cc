@@ -108,8 +108,7 @@ TEST(Settings, EachDescriptorReachesAMemberOfItsOwn) {
                                             n(s.node.workers_max),
                                             n(s.python.warm_workers),
                                             n(s.python.workers_max),
-                                            n(s.wasm.threads),
-                                            n(s.wasm.cache_bytes_max)};
+                                            n(s.wasm.threads)};
   EXPECT_EQ(arrived, given);
 }
 
