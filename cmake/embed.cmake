@@ -1,7 +1,13 @@
 # seam_embed(target NAME name FILE path) makes the bytes of a file part of `target` as
 # `std::string_view NAME()` in namespace seam::embedded, declared by the source that uses it.
+# With `TARGET library` in place of FILE, the bytes of a shared library that is built first.
 function(seam_embed target)
-  cmake_parse_arguments(E "" "NAME;FILE" "" ${ARGN})
+  cmake_parse_arguments(E "" "NAME;FILE;TARGET" "" ${ARGN})
+  if(E_TARGET)
+    get_target_property(folder ${E_TARGET} BINARY_DIR)
+    set(E_FILE ${folder}/${CMAKE_SHARED_LIBRARY_PREFIX}${E_TARGET}${CMAKE_SHARED_LIBRARY_SUFFIX})
+    add_dependencies(${target} ${E_TARGET})
+  endif()
   set(source ${CMAKE_CURRENT_BINARY_DIR}/embedded/${E_NAME}.cc)
   file(CONFIGURE OUTPUT ${source} @ONLY CONTENT [[
 #include <string_view>

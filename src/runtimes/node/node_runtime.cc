@@ -1,0 +1,74 @@
+#include "runtimes/node/node_runtime.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+
+#include "runtimes/harness_files.h"
+#include "runtimes/worker_pool.h"
+
+namespace seam::embedded {
+std::string_view node_worker();
+}
+
+namespace seam::runtimes {
+
+namespace {
+
+// V8 refuses one large buffer with a RangeError; that is memory too.
+bool is_memory_failure(const FunctionError& error) {
+  return error.kind == FunctionError::Kind::kThrew && error.type == "RangeError" &&
+         error.message == "Array buffer allocation failed";
+}
+
+// What V8 and libc write before they give up.
+bool is_memory_end(std::string_view tail) {
+  constexpr std::array<std::string_view, 4> kSigns = {"JavaScript heap out of memory",
+                                                      "Fatal process out of memory",
+                                                      "FatalProcessOutOfMemory", "std::bad_alloc"};
+  for (const std::string_view sign : kSigns) {
+    if (tail.find(sign) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+RuntimeHealth health_of(const std::string& interpreter) {
+  if (::access(interpreter.c_str(), X_OK) == 0) return {.up = true, .detail = interpreter};
+  return {.up = false,
+          .detail = fmt::format("there is no {}: install Node.js 18 or newer (Debian: apt-get "
+                                "install nodejs)",
+                                interpreter)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Runtime>> create_node_runtime(NodeOptions options, process::Spawner& spawner,
+                                                     std::span<EventLoop* const> loops) {
+  const std::array<HarnessFile, 1> files = {
+      {{.name = "worker.js", .content = embedded::node_worker()}}};
+  SEAM_ASSIGN_OR_RETURN(const std::string folder, write_harness(options.harness_folder, files));
+
+  process::WorkerSpec spec;
+  spec.name = "node";
+  spec.argv = {options.interpreter, "--experimental-vm-modules", "--no-warnings"};
+  spec.argv.insert(spec.argv.end(), options.flags.begin(), options.flags.end());
+  spec.argv.emplace_back("/harness/worker.js");
+  spec.environment = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=UTC"};
+  spec.binds = {{.host_path = folder, .sandbox_path = "/harness"}};
+  spec.limits = options.worker;
+
+  return std::make_unique<WorkerPool>(
+      WorkerPoolOptions{
+          .name = "nodejs",
+          .kind = {.ending_words = "process.exit() and process.abort() end",
+                   .is_memory_failure = is_memory_failure,
+                   .is_memory_end = is_memory_end},
+          .limits = options.limits,
+          .memory_bytes_max = options.worker.memory_bytes_max,
+          .health = [interpreter = options.interpreter] { return health_of(interpreter); }},
+      std::make_unique<ExecLauncher>(spawner, std::move(spec)), loops);
+}
+
+}  // namespace seam::runtimes

@@ -1,0 +1,148 @@
+#include "runtimes/worker_launcher.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "runtimes/worker_messages.h"
+
+namespace seam::runtimes {
+
+Task<Result<process::SpawnedWorker>> ExecLauncher::launch() {
+  co_return co_await spawner_.spawn(spec_);
+}
+
+Task<> ExecLauncher::shut_down() { co_return; }
+
+Task<Result<void>> ExecLauncher::set_memory_limit(std::uint64_t worker_id,
+                                                  std::uint64_t bytes_max) {
+  return spawner_.set_memory_limit(worker_id, bytes_max);
+}
+
+Task<process::WorkerExit> ExecLauncher::reap(std::uint64_t worker_id) {
+  return spawner_.reap(worker_id);
+}
+
+Task<std::uint64_t> ExecLauncher::memory_bytes(std::uint64_t worker_id) {
+  return spawner_.memory_bytes(worker_id);
+}
+
+struct ZygoteLauncher::Zygote {
+  Zygote(EventLoop& loop, process::SpawnedWorker started)
+      : process(std::move(started)),
+        output(loop, process.output.get()),
+        pidfd(loop, process.pidfd.get()) {}
+  process::SpawnedWorker process;
+  Readiness output;  // after `process`, whose descriptors they borrow
+  Readiness pidfd;
+  std::string tail;
+};
+
+ZygoteLauncher::ZygoteLauncher(process::Spawner& spawner, process::WorkerSpec spec, EventLoop& home)
+    : ExecLauncher(spawner, std::move(spec)), home_(home) {}
+ZygoteLauncher::~ZygoteLauncher() = default;
+
+Task<Result<process::SpawnedWorker>> ZygoteLauncher::launch() {
+  EventLoop* const caller = EventLoop::current();
+  CHECK(caller != nullptr);
+  co_await home_.schedule();
+  Result<process::SpawnedWorker> worker = fail(ErrorCode::kUnavailable, "no zygote");
+  // Once more where the zygote proves dead only when it is asked.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    Result<std::uint64_t> id = co_await ready_zygote();
+    if (!id) {
+      worker = std::unexpected(std::move(id).error());
+      break;
+    }
+    worker = co_await spawner_.fork_worker(*id);
+    if (worker) {
+      failures_ = 0;
+      break;
+    }
+    if (worker.error().code != ErrorCode::kNotFound) break;
+    worker.error().code = ErrorCode::kUnavailable;
+    co_await end_zygote(*id);
+  }
+  co_await caller->schedule();
+  co_return worker;
+}
+
+Error ZygoteLauncher::failure() const {
+  return {ErrorCode::kUnavailable,
+          fmt::format("the zygote cannot be started: {}", last_error_.message),
+          {}};
+}
+
+Task<Result<std::uint64_t>> ZygoteLauncher::ready_zygote() {
+  while (starting_) co_await home_.sleep(Deadline::after(kTick));
+  if (zygote_) co_return zygote_->process.id;
+  if (MonotonicClock::now() < not_before_) co_return std::unexpected(failure());
+  starting_ = true;
+  Result<process::SpawnedWorker> started = co_await spawner_.start_zygote(spec_);
+  starting_ = false;
+  if (!started) {
+    last_error_ = started.error();
+    not_before_ = MonotonicClock::now() + backoff_after(++failures_);
+    co_return std::unexpected(std::move(started).error());
+  }
+  const std::uint64_t id = started->id;
+  zygote_ = std::make_unique<Zygote>(home_, *std::move(started));
+  drain_output();
+  zygote_->pidfd.when_readable([this, id] { start(end_zygote(id)); });
+  co_return id;
+}
+
+// Whatever a zygote writes is about itself: it goes to the server's log.
+void ZygoteLauncher::drain_output() {
+  std::array<char, 4096> buffer;
+  while (true) {
+    const ssize_t count = ::read(zygote_->process.output.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) {
+      zygote_->output.when_readable([this] { drain_output(); });
+      return;
+    }
+    if (count <= 0) return;
+    append_tail(zygote_->tail, {buffer.data(), static_cast<std::size_t>(count)});
+  }
+}
+
+Task<> ZygoteLauncher::end_zygote(std::uint64_t id) {
+  if (!zygote_ || zygote_->process.id != id) co_return;
+  const std::unique_ptr<Zygote> ended = std::move(zygote_);
+  ended->output.cancel();
+  std::array<char, 4096> buffer;
+  ssize_t count = 0;
+  while ((count = ::read(ended->process.output.get(), buffer.data(), buffer.size())) > 0)
+    append_tail(ended->tail, {buffer.data(), static_cast<std::size_t>(count)});
+  last_error_ = {ErrorCode::kUnavailable,
+                 fmt::format("it ended; it wrote: {}", printable_tail(ended->tail)),
+                 {}};
+  not_before_ =
+      MonotonicClock::now() + (failures_ == 0 ? milliseconds(0) : backoff_after(failures_));
+  ++failures_;
+  const process::WorkerExit exit = co_await spawner_.reap(id);
+  log_error("the zygote of {} {}; it wrote: {}", spec_.name, describe_exit(exit),
+            printable_tail(ended->tail));
+}
+
+Task<> ZygoteLauncher::shut_down() {
+  EventLoop* const caller = EventLoop::current();
+  CHECK(caller != nullptr);
+  co_await home_.schedule();
+  while (starting_) co_await home_.sleep(Deadline::after(kTick));
+  if (zygote_) {
+    const std::unique_ptr<Zygote> ended = std::move(zygote_);
+    ended->output.cancel();
+    ended->pidfd.cancel();
+    co_await spawner_.reap(ended->process.id);
+  }
+  co_await caller->schedule();
+}
+
+}  // namespace seam::runtimes
