@@ -43,6 +43,7 @@ class EachRule(unittest.TestCase):
 
     def test_size(self):
         self.allows("a.cc", "\n" * 600)
+        self.allows("a_test.cc", "\n" * 900)
         self.refuses("a.cc", "\n" * 601, 600, "601 lines are more than one idea: split the file along one (at most 600)")
 
     def test_nothing_unfinished(self):
