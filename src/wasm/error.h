@@ -24,7 +24,8 @@ enum class ErrorCode : std::uint8_t {
   kTrapped,               // `trap` and `backtrace` say where; the instance is spent
   kDeadlineExceeded,      // interrupted; the instance is spent
   kCancelled,             // interrupted, because the caller no longer wants it; the instance is spent
-  kLimitExceeded,         // a declared minimum over the limit, fuel used up, no room for one more instance
+  kLimitExceeded,         // a declared minimum over the limit, or fuel used up
+  kNoRoom,                // the engine holds as many instances as it can; retry later
   kExited,                // a WASI guest ended itself with `exit_code`; the instance is spent
   kHostFailed,            // a host function could not do its work; the instance is spent
 };

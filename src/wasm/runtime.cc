@@ -48,6 +48,7 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::kDeadlineExceeded: return "DeadlineExceeded";
     case ErrorCode::kCancelled: return "Cancelled";
     case ErrorCode::kLimitExceeded: return "LimitExceeded";
+    case ErrorCode::kNoRoom: return "NoRoom";
     case ErrorCode::kExited: return "Exited";
     case ErrorCode::kHostFailed: return "HostFailed";
   }
@@ -91,6 +92,7 @@ seam::Error Error::canonical() const {
       case ErrorCode::kInvalidConfiguration: return seam::ErrorCode::kFailedPrecondition;
       case ErrorCode::kDeadlineExceeded: return seam::ErrorCode::kDeadlineExceeded;
       case ErrorCode::kCancelled: return seam::ErrorCode::kCancelled;
+      case ErrorCode::kNoRoom: return seam::ErrorCode::kUnavailable;
       case ErrorCode::kHostFailed: return seam::ErrorCode::kInternal;
       case ErrorCode::kTrapped:
       case ErrorCode::kExited:

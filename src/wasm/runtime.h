@@ -129,7 +129,8 @@ class ModuleInstance {
   virtual ~ModuleInstance() = default;
   // Runs the module's start function, to be resumed by the caller: once, before anything else, unless
   // instantiate() did it. The outcome's errors:
-  //           kLimitExceeded   a memory or table that begins over its limit, or no room for one more instance
+  //           kLimitExceeded   a memory or table that begins over its limit
+  //           kNoRoom          as many live as the engine can hold
   //           else as a call's
   [[nodiscard]] virtual Outcome<std::unique_ptr<Execution>> start(Interruption interruption) = 0;
 

@@ -85,9 +85,10 @@ class WasmtimeInstance final : public ModuleInstance {
       failure_->backtrace = std::move(taken.backtrace);
       return *std::exchange(failure_, std::nullopt);
     }
-    if (taken.message.contains("exceeds memory limits") || taken.message.contains("exceeds table limits") ||
-        taken.message.contains("maximum concurrent")) {
+    if (taken.message.contains("exceeds memory limits") || taken.message.contains("exceeds table limits")) {
       taken.code = ErrorCode::kLimitExceeded;
+    } else if (taken.message.contains("maximum concurrent")) {
+      taken.code = ErrorCode::kNoRoom;
     }
     return taken;
   }
