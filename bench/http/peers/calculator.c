@@ -1,5 +1,5 @@
 // The calculator as a WebAssembly reactor: exports `memory`, `alloc(size)` and `handle(pointer, length)`, whose result packs
-// pointer and length of the answer. It reads {"operation": "add", "a": 2, "b": 3} and knows that the keys come once.
+// pointer and length of the answer. It reads {"operation": "add", "a": 1, "b": 2} and knows that the keys come once.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
