@@ -82,8 +82,9 @@ class SpawnerProcess {
   // message says what is missing
   //                                 and what to do
   [[nodiscard]] static Result<SpawnerProcess> start(const SpawnerOptions& options);
-  SpawnerProcess(SpawnerProcess&&) noexcept = default;
-  SpawnerProcess& operator=(SpawnerProcess&&) noexcept = default;
+  SpawnerProcess(SpawnerProcess&& other) noexcept;
+  SpawnerProcess& operator=(SpawnerProcess&& other) noexcept;
+  ~SpawnerProcess();  // ends the spawner and with it every worker, and waits for that
 
   [[nodiscard]] const IsolationReport& report() const { return report_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -91,6 +92,7 @@ class SpawnerProcess {
  private:
   friend class Spawner;
   SpawnerProcess() = default;
+  void end();
   FileDescriptor socket_;
   pid_t pid_ = -1;
   IsolationReport report_;
