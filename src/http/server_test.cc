@@ -207,11 +207,12 @@ class ServerTest : public testing::Test {
     send_all(socket, bytes);
     return dateless(read_all(socket));
   }
-  static std::string dateless(const std::string& bytes) {
+  static std::string dateless(std::string bytes) {
     static const std::regex date(
-        "Date: [A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} "
-        "[0-9]{2}:[0-9]{2}:[0-9]{2} GMT");
-    return std::regex_replace(bytes, date, "Date: D");
+        "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT");
+    for (std::size_t at = 0; (at = bytes.find("Date: ", at)) != std::string::npos; at += 7)
+      if (std::regex_match(bytes.substr(at + 6, 29), date)) bytes.replace(at + 6, 29, "D");
+    return bytes;
   }
   // The answer of a refusal that closes before any handler was known.
   static std::string refusal(std::string_view status, std::string_view message) {
@@ -599,16 +600,16 @@ TEST_F(ServerTest, AClientThatHasFinishedSendingStillGetsItsAnswers) {
 TEST_F(ServerTest, DrainWaitsForHandlersAndClosesTheRest) {
   serve();
   const FileDescriptor idle = connect();
-  const FileDescriptor busy = connect();
+  FileDescriptor busy = connect();
   send_all(busy, "GET /release HTTP/1.1\r\nHost: x\r\n\r\n");
   handlers_.waiting.get_future().wait();
   std::thread drainer([this] { drain(); });
   EXPECT_EQ(read_all(idle), "");
-  EXPECT_EQ(server_->connections(), 1U);
+  while (server_->connections() > 1) std::this_thread::yield();
   handlers_.released_by();
   EXPECT_EQ(dateless(read_all(busy)),
             answer("200 OK", "application/json", "\"released\"", kClosed));
-  const_cast<FileDescriptor&>(busy).reset();
+  busy.reset();
   drainer.join();
   EXPECT_EQ(server_->connections(), 0U);
 }
@@ -723,6 +724,7 @@ TEST_F(ServerTest, TheClientPostsAndSaysWhatWentWrong) {
   EXPECT_EQ(posted->body, "true:{}");
   const auto late = fetch({.url = base + "/release", .timeout = milliseconds(30)});
   EXPECT_EQ(late.error().code, ErrorCode::kDeadlineExceeded);
+  handlers_.waiting.get_future().wait();
   handlers_.released_by();
   stop();
   EXPECT_EQ(fetch({.url = base}).error().code, ErrorCode::kUnavailable);
