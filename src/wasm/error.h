@@ -23,11 +23,11 @@ enum class ErrorCode : std::uint8_t {
   kInvalidConfiguration,  // a limit or option that this engine was not set up for
   kTrapped,               // `trap` and `backtrace` say where; the instance is spent
   kDeadlineExceeded,      // interrupted; the instance is spent
-  kCancelled,             // interrupted, because the caller no longer wants it; the instance is spent
-  kLimitExceeded,         // a declared minimum over the limit, or fuel used up
-  kNoRoom,                // the engine holds as many instances as it can; retry later
-  kExited,                // a WASI guest ended itself with `exit_code`; the instance is spent
-  kHostFailed,            // a host function could not do its work; the instance is spent
+  kCancelled,      // interrupted, because the caller no longer wants it; the instance is spent
+  kLimitExceeded,  // a declared minimum over the limit, or fuel used up
+  kNoRoom,         // the engine holds as many instances as it can; retry later
+  kExited,         // a WASI guest ended itself with `exit_code`; the instance is spent
+  kHostFailed,     // a host function could not do its work; the instance is spent
 };
 
 // "Trapped", "DeadlineExceeded": as the contract spells them. Static text.

@@ -3,15 +3,16 @@
 //
 //   HostModule host;
 //   host.add("env", "add", [](HostCall&, std::int32_t a, std::int32_t b) { return a + b; });
-//   host.add("env", "read", [](HostCall& call, std::uint32_t at, std::uint32_t size) -> Outcome<std::uint32_t> {
+//   host.add("env", "read", [](HostCall& call, std::uint32_t at, std::uint32_t size) ->
+//   Outcome<std::uint32_t> {
 //     std::span<std::byte> bytes = call.slice(at, size);   // empty if it leaves the guest's memory
 //     …
 //   });
 //
 // A callable takes a HostCall& and numbers, and returns nothing, a number, or an Outcome of either;
-// an error ends the guest's call with that error. It runs on the thread that runs the guest, must be
-// callable from several threads at once (its own state is shared between instances; an instance's
-// state comes from HostCall::state()), must not throw, and costs no allocation.
+// an error ends the guest's call with that error. It runs on the thread that runs the guest, must
+// be callable from several threads at once (its own state is shared between instances; an
+// instance's state comes from HostCall::state()), must not throw, and costs no allocation.
 
 #include <cstddef>
 #include <memory>
@@ -31,8 +32,8 @@ namespace seam::wasm {
 // What a host function sees of its caller. Borrowed for the call.
 class HostCall {
  public:
-  // The memory that the guest exports as "memory", or nothing. Dies with the call, or when the guest
-  // runs again.
+  // The memory that the guest exports as "memory", or nothing. Dies with the call, or when the
+  // guest runs again.
   [[nodiscard]] virtual std::span<std::byte> memory() = 0;
   // What the instance was made with.
   template <class T>
@@ -40,18 +41,18 @@ class HostCall {
     return *static_cast<T*>(state_);
   }
 
-  // `size` bytes at `offset`; data() is null if they do not lie in the memory. Zero bytes inside the
-  // memory, its end included, are a slice too.
+  // `size` bytes at `offset`; data() is null if they do not lie in the memory. Zero bytes inside
+  // the memory, its end included, are a slice too.
   [[nodiscard]] std::span<std::byte> slice(std::uint32_t offset, std::uint32_t size) {
     const std::span<std::byte> all = memory();
     if (offset > all.size() || size > all.size() - offset || all.data() == nullptr) return {};
     return all.subspan(offset, size);
   }
-  // Lets the guest go on only once `until` has passed, without holding a thread where the engine can.
-  // Only in functions added with add_waiting().
+  // Lets the guest go on only once `until` has passed, without holding a thread where the engine
+  // can. Only in functions added with add_waiting().
   void wait_until(Deadline until) { wait_until_ = until; }
 
-  std::optional<Error> error;              // set by the trampoline: ends the guest's call
+  std::optional<Error> error;  // set by the trampoline: ends the guest's call
   [[nodiscard]] const std::optional<Deadline>& waits_until() const { return wait_until_; }
 
  protected:
@@ -70,7 +71,8 @@ struct HostFunction {
   bool may_wait = false;
   // Reads params from and leaves the result in the slots; on failure sets call.error.
   void (*invoke)(const void* callable, HostCall& call, Value* slots) = nullptr;
-  std::shared_ptr<const void> callable;  // shared by the copies of this module and what was linked with it
+  std::shared_ptr<const void>
+      callable;  // shared by the copies of this module and what was linked with it
 };
 
 namespace host_internal {
@@ -85,7 +87,8 @@ struct ResultOf<Outcome<R>> {
 };
 
 template <class Callable, class R, class... Args>
-HostFunction make(std::string module, std::string name, Callable callable, R (Callable::*)(HostCall&, Args...) const) {
+HostFunction make(std::string module, std::string name, Callable callable,
+                  R (Callable::*)(HostCall&, Args...) const) {
   HostFunction function;
   function.module = std::move(module);
   function.name = std::move(name);
@@ -121,8 +124,8 @@ class HostModule {
  public:
   template <class Callable>
   void add(std::string module, std::string name, Callable callable) {
-    functions_.push_back(
-        host_internal::make(std::move(module), std::move(name), std::move(callable), &Callable::operator()));
+    functions_.push_back(host_internal::make(std::move(module), std::move(name),
+                                             std::move(callable), &Callable::operator()));
   }
   // As add(), for one that may call HostCall::wait_until().
   template <class Callable>

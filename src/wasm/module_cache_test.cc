@@ -17,7 +17,9 @@ class ModuleCacheTest : public testing::Test {
   ModuleCacheTest() : folder_(fs::temp_directory_path() / ("seam-cache-" + random_uuid())) {}
   ~ModuleCacheTest() override { fs::remove_all(folder_); }
 
-  ModuleCache open(std::uint64_t bytes_max = 1 << 20) { return *ModuleCache::open(folder_, bytes_max); }
+  ModuleCache open(std::uint64_t bytes_max = 1 << 20) {
+    return *ModuleCache::open(folder_, bytes_max);
+  }
   fs::path only_file() const { return fs::directory_iterator(folder_)->path(); }
 
   fs::path folder_;
@@ -60,7 +62,8 @@ TEST_F(ModuleCacheTest, AFileOfAnotherEngineUnderThisNameIsNotTaken) {
   const fs::path first = only_file();
   ASSERT_TRUE(open().keep("engine-2", kHash, "other"));
   for (const auto& entry : fs::directory_iterator(folder_)) {
-    if (entry.path() != first) fs::copy_file(entry.path(), first, fs::copy_options::overwrite_existing);
+    if (entry.path() != first)
+      fs::copy_file(entry.path(), first, fs::copy_options::overwrite_existing);
   }
   EXPECT_FALSE(open().find("engine-1", kHash));
 }
@@ -92,7 +95,8 @@ TEST_F(ModuleCacheTest, AFolderThatOthersMayTouchIsRefused) {
 TEST_F(ModuleCacheTest, TheOldestFilesGoFirst) {
   const ModuleCache cache = open(1000);
   for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE(cache.keep("engine", std::string(64, static_cast<char>('a' + i)), std::string(300, 'x')));
+    ASSERT_TRUE(
+        cache.keep("engine", std::string(64, static_cast<char>('a' + i)), std::string(300, 'x')));
   }
   EXPECT_FALSE(cache.find("engine", std::string(64, 'a')));
   EXPECT_TRUE(cache.find("engine", std::string(64, 'e')));

@@ -18,57 +18,85 @@ std::string list(const std::vector<ValueType>& types) {
   return text;
 }
 
-std::unexpected<Error> out_of_bounds(std::uint64_t offset, std::uint64_t size, std::size_t memory_bytes) {
-  return std::unexpected(Error{
-      .code = ErrorCode::kTrapped,
-      .message = fmt::format("{} bytes at {} lie outside the memory of {} bytes", size, offset, memory_bytes),
-      .trap = TrapKind::kMemoryOutOfBounds});
+std::unexpected<Error> out_of_bounds(std::uint64_t offset, std::uint64_t size,
+                                     std::size_t memory_bytes) {
+  return std::unexpected(
+      Error{.code = ErrorCode::kTrapped,
+            .message = fmt::format("{} bytes at {} lie outside the memory of {} bytes", size,
+                                   offset, memory_bytes),
+            .trap = TrapKind::kMemoryOutOfBounds});
 }
 
 }  // namespace
 
 std::string_view to_string(ValueType type) {
-  static constexpr std::string_view kNames[] = {"i32", "i64", "f32", "f64", "v128", "funcref", "externref"};
+  static constexpr std::string_view kNames[] = {"i32",  "i64",     "f32",      "f64",
+                                                "v128", "funcref", "externref"};
   return kNames[static_cast<std::size_t>(type)];
 }
 
 std::string to_string(const FunctionType& type) {
-  const std::string results = type.results.size() == 1 ? list(type.results) : "(" + list(type.results) + ")";
+  const std::string results =
+      type.results.size() == 1 ? list(type.results) : "(" + list(type.results) + ")";
   return "(" + list(type.params) + ") -> " + results;
 }
 
 std::string_view to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kRuntimeNotFound: return "RuntimeNotFound";
-    case ErrorCode::kModuleCompileFailed: return "ModuleCompileFailed";
-    case ErrorCode::kModuleInstantiateFailed: return "ModuleInstantiateFailed";
-    case ErrorCode::kFunctionNotExported: return "FunctionNotExported";
-    case ErrorCode::kInvalidConfiguration: return "InvalidConfiguration";
-    case ErrorCode::kTrapped: return "Trapped";
-    case ErrorCode::kDeadlineExceeded: return "DeadlineExceeded";
-    case ErrorCode::kCancelled: return "Cancelled";
-    case ErrorCode::kLimitExceeded: return "LimitExceeded";
-    case ErrorCode::kNoRoom: return "NoRoom";
-    case ErrorCode::kExited: return "Exited";
-    case ErrorCode::kHostFailed: return "HostFailed";
+    case ErrorCode::kRuntimeNotFound:
+      return "RuntimeNotFound";
+    case ErrorCode::kModuleCompileFailed:
+      return "ModuleCompileFailed";
+    case ErrorCode::kModuleInstantiateFailed:
+      return "ModuleInstantiateFailed";
+    case ErrorCode::kFunctionNotExported:
+      return "FunctionNotExported";
+    case ErrorCode::kInvalidConfiguration:
+      return "InvalidConfiguration";
+    case ErrorCode::kTrapped:
+      return "Trapped";
+    case ErrorCode::kDeadlineExceeded:
+      return "DeadlineExceeded";
+    case ErrorCode::kCancelled:
+      return "Cancelled";
+    case ErrorCode::kLimitExceeded:
+      return "LimitExceeded";
+    case ErrorCode::kNoRoom:
+      return "NoRoom";
+    case ErrorCode::kExited:
+      return "Exited";
+    case ErrorCode::kHostFailed:
+      return "HostFailed";
   }
   return "";
 }
 
 std::string_view to_string(TrapKind kind) {
   switch (kind) {
-    case TrapKind::kUnreachable: return "Unreachable";
-    case TrapKind::kMemoryOutOfBounds: return "MemoryOutOfBounds";
-    case TrapKind::kTableOutOfBounds: return "TableOutOfBounds";
-    case TrapKind::kIndirectCallToNull: return "IndirectCallToNull";
-    case TrapKind::kBadSignature: return "BadSignature";
-    case TrapKind::kIntegerOverflow: return "IntegerOverflow";
-    case TrapKind::kIntegerDivisionByZero: return "IntegerDivisionByZero";
-    case TrapKind::kBadConversionToInteger: return "BadConversionToInteger";
-    case TrapKind::kStackOverflow: return "StackOverflow";
-    case TrapKind::kMisalignedAtomic: return "MisalignedAtomic";
-    case TrapKind::kUncaughtException: return "UncaughtException";
-    case TrapKind::kOther: return "Other";
+    case TrapKind::kUnreachable:
+      return "Unreachable";
+    case TrapKind::kMemoryOutOfBounds:
+      return "MemoryOutOfBounds";
+    case TrapKind::kTableOutOfBounds:
+      return "TableOutOfBounds";
+    case TrapKind::kIndirectCallToNull:
+      return "IndirectCallToNull";
+    case TrapKind::kBadSignature:
+      return "BadSignature";
+    case TrapKind::kIntegerOverflow:
+      return "IntegerOverflow";
+    case TrapKind::kIntegerDivisionByZero:
+      return "IntegerDivisionByZero";
+    case TrapKind::kBadConversionToInteger:
+      return "BadConversionToInteger";
+    case TrapKind::kStackOverflow:
+      return "StackOverflow";
+    case TrapKind::kMisalignedAtomic:
+      return "MisalignedAtomic";
+    case TrapKind::kUncaughtException:
+      return "UncaughtException";
+    case TrapKind::kOther:
+      return "Other";
   }
   return "";
 }
@@ -76,8 +104,9 @@ std::string_view to_string(TrapKind kind) {
 std::string Error::trace() const {
   std::string text;
   for (const Frame& frame : backtrace) {
-    text += fmt::format("  at {} (function {}, offset {:#x})\n", frame.function.empty() ? "?" : frame.function,
-                        frame.function_index, frame.module_offset);
+    text += fmt::format("  at {} (function {}, offset {:#x})\n",
+                        frame.function.empty() ? "?" : frame.function, frame.function_index,
+                        frame.module_offset);
   }
   return text;
 }
@@ -87,16 +116,23 @@ seam::Error Error::canonical() const {
     switch (code) {
       case ErrorCode::kModuleCompileFailed:
       case ErrorCode::kModuleInstantiateFailed:
-      case ErrorCode::kFunctionNotExported: return seam::ErrorCode::kInvalidArgument;
+      case ErrorCode::kFunctionNotExported:
+        return seam::ErrorCode::kInvalidArgument;
       case ErrorCode::kRuntimeNotFound:
-      case ErrorCode::kInvalidConfiguration: return seam::ErrorCode::kFailedPrecondition;
-      case ErrorCode::kDeadlineExceeded: return seam::ErrorCode::kDeadlineExceeded;
-      case ErrorCode::kCancelled: return seam::ErrorCode::kCancelled;
-      case ErrorCode::kNoRoom: return seam::ErrorCode::kUnavailable;
-      case ErrorCode::kHostFailed: return seam::ErrorCode::kInternal;
+      case ErrorCode::kInvalidConfiguration:
+        return seam::ErrorCode::kFailedPrecondition;
+      case ErrorCode::kDeadlineExceeded:
+        return seam::ErrorCode::kDeadlineExceeded;
+      case ErrorCode::kCancelled:
+        return seam::ErrorCode::kCancelled;
+      case ErrorCode::kNoRoom:
+        return seam::ErrorCode::kUnavailable;
+      case ErrorCode::kHostFailed:
+        return seam::ErrorCode::kInternal;
       case ErrorCode::kTrapped:
       case ErrorCode::kExited:
-      case ErrorCode::kLimitExceeded: return seam::ErrorCode::kAborted;
+      case ErrorCode::kLimitExceeded:
+        return seam::ErrorCode::kAborted;
     }
     return seam::ErrorCode::kUnknown;
   };
@@ -110,7 +146,8 @@ Outcome<> run_to_end(Execution& execution) {
 
 Outcome<std::span<const std::byte>> Memory::read(std::uint64_t offset, std::uint64_t size) {
   const std::span<std::byte> all = view();
-  if (offset > all.size() || size > all.size() - offset) return out_of_bounds(offset, size, all.size());
+  if (offset > all.size() || size > all.size() - offset)
+    return out_of_bounds(offset, size, all.size());
   return all.subspan(offset, size);
 }
 
@@ -137,16 +174,16 @@ Outcome<std::unique_ptr<ModuleInstance>> Context::instantiate(const InstanceOpti
                                                               const Interruption& interruption) {
   SEAM_ASSIGN_OR_RETURN(std::unique_ptr<ModuleInstance> instance, create(options));
   {
-    SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, instance->start(interruption));
+    SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution,
+                          instance->start(interruption));
     SEAM_RETURN_IF_ERROR(run_to_end(*execution));
   }
   return instance;
 }
 
-Outcome<Runtime::InstanceAndContext> Runtime::instantiate_with_host(const CompiledModule& module,
-                                                                    const HostModule& host,
-                                                                    const InstanceOptions& options,
-                                                                    const Interruption& interruption) {
+Outcome<Runtime::InstanceAndContext> Runtime::instantiate_with_host(
+    const CompiledModule& module, const HostModule& host, const InstanceOptions& options,
+    const Interruption& interruption) {
   InstanceAndContext both;
   SEAM_ASSIGN_OR_RETURN(both.context, link(module, host));
   SEAM_ASSIGN_OR_RETURN(both.instance, both.context->instantiate(options, interruption));

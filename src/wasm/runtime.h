@@ -6,10 +6,11 @@
 //   SEAM_ASSIGN_OR_RETURN(std::unique_ptr<CompiledModule> module, runtime->compile(bytes));
 //   SEAM_ASSIGN_OR_RETURN(std::unique_ptr<ModuleInstance> instance,
 //                         runtime->instantiate_with_host(*module, host, {.limits = limits}));
-//   SEAM_ASSIGN_OR_RETURN(std::int32_t sum, instance->function("add")->call<std::int32_t>(deadline, 20, 22));
+//   SEAM_ASSIGN_OR_RETURN(std::int32_t sum, instance->function("add")->call<std::int32_t>(deadline,
+//   20, 22));
 //
-// A call has three outcomes: a result, the guest's own failure (kTrapped, kExited, kLimitExceeded), and
-// the host's (the other codes). A trap harms its own instance alone.
+// A call has three outcomes: a result, the guest's own failure (kTrapped, kExited, kLimitExceeded),
+// and the host's (the other codes). A trap harms its own instance alone.
 
 #include <algorithm>
 #include <array>
@@ -33,31 +34,34 @@ namespace seam::wasm {
 struct Limits {
   std::uint64_t memory_bytes_max = 256U << 20U;  // memory.grow past it returns -1
   std::uint32_t table_elements_max = 20'000;     // table.grow past it returns -1
-  std::optional<std::uint64_t> fuel = {};             // instructions, as the engine counts them; needs an engine with fuel
+  std::optional<std::uint64_t> fuel =
+      {};  // instructions, as the engine counts them; needs an engine with fuel
 };
 
 struct InstanceOptions {
   Limits limits = {};
-  void* state = nullptr;  // what host functions get from HostCall::state(); borrowed, outlives the instance
+  void* state =
+      nullptr;  // what host functions get from HostCall::state(); borrowed, outlives the instance
 };
 
-// What ends a guest from outside. An engine looks at it about every millisecond that the guest runs.
+// What ends a guest from outside. An engine looks at it about every millisecond that the guest
+// runs.
 struct Interruption {
   Deadline deadline = {};          // kDeadlineExceeded
   std::stop_token cancelled = {};  // kCancelled
 };
 
 // A guest's work in slices, where the engine has fibers. At most one an instance at a time; it must
-// end or be destroyed before the instance is used otherwise. Any thread may resume it, one at a time;
-// destroying it half-way ends the guest, and the instance is spent.
+// end or be destroyed before the instance is used otherwise. Any thread may resume it, one at a
+// time; destroying it half-way ends the guest, and the instance is spent.
 //
 //   while (!execution->resume(kSlice)) queue.push(execution, execution->ready_at());
 //   Outcome<> outcome = execution->outcome();
 class Execution {
  public:
   virtual ~Execution() = default;
-  // Runs the guest until it is done (true) or has run for about `slice` milliseconds, or waits (false).
-  // An engine without fibers runs to the end.
+  // Runs the guest until it is done (true) or has run for about `slice` milliseconds, or waits
+  // (false). An engine without fibers runs to the end.
   [[nodiscard]] virtual bool resume(milliseconds slice) = 0;
   // When resume() is worth calling: in the past unless the guest waits.
   [[nodiscard]] virtual MonotonicTime ready_at() const = 0;
@@ -76,7 +80,8 @@ class Memory {
   virtual ~Memory() = default;
   // All of it. The view dies with the next call that runs the guest: that may grow and move it.
   [[nodiscard]] virtual std::span<std::byte> view() = 0;
-  // errors    kTrapped   of kind kMemoryOutOfBounds: the range leaves the memory; nothing was touched,
+  // errors    kTrapped   of kind kMemoryOutOfBounds: the range leaves the memory; nothing was
+  // touched,
   //                      the instance stays usable
   [[nodiscard]] Outcome<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t size);
   [[nodiscard]] Outcome<> write(std::uint64_t offset, std::span<const std::byte> bytes);
@@ -91,10 +96,11 @@ class FunctionInstance {
   // Calls it and blocks. `slots` holds the params and receives the results; type().slots() of them.
   // errors    kInvalidConfiguration   fewer slots than that; the instance stays usable
   //           else as the code says
-  [[nodiscard]] virtual Outcome<> call(const Interruption& interruption, std::span<Value> slots) = 0;
+  [[nodiscard]] virtual Outcome<> call(const Interruption& interruption,
+                                       std::span<Value> slots) = 0;
   // The same, to be resumed by the caller. `params` is copied.
-  [[nodiscard]] virtual Outcome<std::unique_ptr<Execution>> start(Interruption interruption,
-                                                                  std::span<const Value> params) = 0;
+  [[nodiscard]] virtual Outcome<std::unique_ptr<Execution>> start(
+      Interruption interruption, std::span<const Value> params) = 0;
 
   // A typed call: the types are compared each time, which costs two loads.
   // errors    kInvalidConfiguration   the function's type is another; the message gives both
@@ -127,8 +133,8 @@ class FunctionInstance {
 class ModuleInstance {
  public:
   virtual ~ModuleInstance() = default;
-  // Runs the module's start function, to be resumed by the caller: once, before anything else, unless
-  // instantiate() did it. The outcome's errors:
+  // Runs the module's start function, to be resumed by the caller: once, before anything else,
+  // unless instantiate() did it. The outcome's errors:
   //           kLimitExceeded   a memory or table that begins over its limit
   //           kNoRoom          as many live as the engine can hold
   //           else as a call's
@@ -142,17 +148,18 @@ class ModuleInstance {
 };
 
 // What an engine keeps beside an instance (store, limits, the state of host functions) lives in the
-// ModuleInstance; Context is what it keeps between instances of one module and one host: the resolved
-// imports. Any thread.
+// ModuleInstance; Context is what it keeps between instances of one module and one host: the
+// resolved imports. Any thread.
 class Context {
  public:
   virtual ~Context() = default;
   // An instance in which nothing has run yet.
   // errors    kInvalidConfiguration   fuel, and the engine was made without
-  [[nodiscard]] virtual Outcome<std::unique_ptr<ModuleInstance>> create(const InstanceOptions& options) = 0;
+  [[nodiscard]] virtual Outcome<std::unique_ptr<ModuleInstance>> create(
+      const InstanceOptions& options) = 0;
   // The same, started; blocks.
-  [[nodiscard]] Outcome<std::unique_ptr<ModuleInstance>> instantiate(const InstanceOptions& options,
-                                                                     const Interruption& interruption);
+  [[nodiscard]] Outcome<std::unique_ptr<ModuleInstance>> instantiate(
+      const InstanceOptions& options, const Interruption& interruption);
 };
 
 // A validated, compiled module. Any thread.
@@ -180,11 +187,13 @@ class Runtime {
 
   // Blocks while it compiles.
   // errors    kModuleCompileFailed
-  [[nodiscard]] virtual Outcome<std::unique_ptr<CompiledModule>> compile(std::string_view bytes) = 0;
+  [[nodiscard]] virtual Outcome<std::unique_ptr<CompiledModule>> compile(
+      std::string_view bytes) = 0;
   // `machine_code` is run as it is: it must be what serialise() gave in this process or come from
   // files that only we can write (wasm/module_cache.h).
   // errors    kModuleCompileFailed   of another engine, version or machine
-  [[nodiscard]] virtual Outcome<std::unique_ptr<CompiledModule>> load(std::string_view machine_code) = 0;
+  [[nodiscard]] virtual Outcome<std::unique_ptr<CompiledModule>> load(
+      std::string_view machine_code) = 0;
   // Resolves the module's imports. The host is copied; module and runtime may not go first.
   // errors    kModuleInstantiateFailed   the message names the import
   [[nodiscard]] virtual Outcome<std::unique_ptr<Context>> link(const CompiledModule& module,
@@ -195,9 +204,9 @@ class Runtime {
     std::unique_ptr<Context> context;
     std::unique_ptr<ModuleInstance> instance;  // goes first
   };
-  [[nodiscard]] Outcome<InstanceAndContext> instantiate_with_host(const CompiledModule& module, const HostModule& host,
-                                                                  const InstanceOptions& options,
-                                                                  const Interruption& interruption = {});
+  [[nodiscard]] Outcome<InstanceAndContext> instantiate_with_host(
+      const CompiledModule& module, const HostModule& host, const InstanceOptions& options,
+      const Interruption& interruption = {});
 };
 
 }  // namespace seam::wasm

@@ -72,7 +72,7 @@ struct ExternType {
   std::string module;  // of an import; empty for an export
   std::string name;
   ExternKind kind = ExternKind::kFunction;
-  FunctionType function;              // of a function
+  FunctionType function;               // of a function
   std::uint64_t memory_pages_min = 0;  // of a memory: pages of 64 KiB
 };
 

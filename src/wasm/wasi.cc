@@ -45,7 +45,8 @@ std::int32_t store(HostCall& call, U32 at, T value) {
 }
 
 std::optional<int> stream_of(const WasiState& state, U32 descriptor) {
-  if (descriptor >= state.descriptors.size() || state.descriptors[descriptor] < 0) return std::nullopt;
+  if (descriptor >= state.descriptors.size() || state.descriptors[descriptor] < 0)
+    return std::nullopt;
   return state.descriptors[descriptor];
 }
 
@@ -56,19 +57,24 @@ std::int32_t refuse(HostCall& call, U32 descriptor, WasiErrno error) {
 
 // --- arguments and environment
 
-std::int32_t sizes_of(HostCall& call, const std::vector<std::string>& strings, U32 count_at, U32 size_at) {
+std::int32_t sizes_of(HostCall& call, const std::vector<std::string>& strings, U32 count_at,
+                      U32 size_at) {
   std::size_t size = 0;
   for (const std::string& string : strings) size += string.size() + 1;
   if (size > std::numeric_limits<U32>::max()) return number(WasiErrno::kOverflow);
   if (call.slice(size_at, 4).data() == nullptr) return number(WasiErrno::kFault);
-  if (const auto error = store(call, count_at, static_cast<U32>(strings.size())); error != number(kOk)) return error;
+  if (const auto error = store(call, count_at, static_cast<U32>(strings.size()));
+      error != number(kOk))
+    return error;
   return store(call, size_at, static_cast<U32>(size));
 }
 
-std::int32_t copy_strings(HostCall& call, const std::vector<std::string>& strings, U32 pointers_at, U32 text_at) {
+std::int32_t copy_strings(HostCall& call, const std::vector<std::string>& strings, U32 pointers_at,
+                          U32 text_at) {
   std::size_t size = 0;
   for (const std::string& string : strings) size += string.size() + 1;
-  const std::span<std::byte> pointers = call.slice(pointers_at, static_cast<U32>(strings.size() * 4));
+  const std::span<std::byte> pointers =
+      call.slice(pointers_at, static_cast<U32>(strings.size() * 4));
   const std::span<std::byte> text = call.slice(text_at, static_cast<U32>(size));
   if (pointers.data() == nullptr || text.data() == nullptr) return number(WasiErrno::kFault);
   U32 offset = 0;
@@ -150,7 +156,8 @@ std::int32_t fd_read(HostCall& call, U32 descriptor, U32 vectors_at, U32 count, 
   if (call.slice(read_at, 4).data() == nullptr) return number(WasiErrno::kFault);
   U32 total = 0;
   for (std::size_t i = 0; i < vectors->count(); ++i) {
-    // A vector may lie over the list itself, which the copy then changes: each is checked when it is used.
+    // A vector may lie over the list itself, which the copy then changes: each is checked when it
+    // is used.
     const std::span<std::byte> part = vectors->at(call, i);
     if (part.data() == nullptr) return number(WasiErrno::kFault);
     const std::size_t size = std::min(part.size(), state.stdin_bytes.size() - state.stdin_read);
@@ -247,13 +254,15 @@ std::int32_t poll_oneoff(HostCall& call, U32 in, U32 out, U32 count, U32 count_a
   if (count == 0 || count > kSubscriptionsMax) return number(WasiErrno::kInval);
   const std::span<std::byte> subscriptions = call.slice(in, count * kSubscriptionBytes);
   const std::span<std::byte> events = call.slice(out, count * kEventBytes);
-  if (subscriptions.data() == nullptr || events.data() == nullptr || call.slice(count_at, 4).data() == nullptr) {
+  if (subscriptions.data() == nullptr || events.data() == nullptr ||
+      call.slice(count_at, 4).data() == nullptr) {
     return number(WasiErrno::kFault);
   }
   std::vector<Event> all;
   all.reserve(count);
   for (U32 i = 0; i < count; ++i) {
-    all.push_back(event_of(state, subscriptions.subspan(i * kSubscriptionBytes, kSubscriptionBytes)));
+    all.push_back(
+        event_of(state, subscriptions.subspan(i * kSubscriptionBytes, kSubscriptionBytes)));
   }
   const U64 earliest = std::ranges::min(all, {}, &Event::in_ns).in_ns;
   U32 reported = 0;
@@ -279,7 +288,8 @@ std::int32_t random_get(HostCall& call, U32 at, U32 size) {
 }
 
 Outcome<> exit_with(std::int32_t code, std::string message) {
-  return std::unexpected(Error{.code = ErrorCode::kExited, .message = std::move(message), .exit_code = code});
+  return std::unexpected(
+      Error{.code = ErrorCode::kExited, .message = std::move(message), .exit_code = code});
 }
 
 // A path is relative to a directory's descriptor, and there is none.
@@ -288,11 +298,16 @@ constexpr auto no_directory = [](HostCall& call, U32 descriptor) {
 };
 
 void add_streams(HostModule& host) {
-  host.add(kModule, "fd_write", [](HostCall& c, U32 fd, U32 at, U32 n, U32 out) { return fd_write(c, fd, at, n, out); });
-  host.add(kModule, "fd_read", [](HostCall& c, U32 fd, U32 at, U32 n, U32 out) { return fd_read(c, fd, at, n, out); });
-  host.add(kModule, "fd_fdstat_get", [](HostCall& c, U32 fd, U32 at) { return fd_fdstat_get(c, fd, at); });
-  host.add(kModule, "fd_filestat_get", [](HostCall& c, U32 fd, U32 at) { return fd_filestat_get(c, fd, at); });
-  host.add(kModule, "fd_renumber", [](HostCall& c, U32 from, U32 to) { return fd_renumber(c, from, to); });
+  host.add(kModule, "fd_write",
+           [](HostCall& c, U32 fd, U32 at, U32 n, U32 out) { return fd_write(c, fd, at, n, out); });
+  host.add(kModule, "fd_read",
+           [](HostCall& c, U32 fd, U32 at, U32 n, U32 out) { return fd_read(c, fd, at, n, out); });
+  host.add(kModule, "fd_fdstat_get",
+           [](HostCall& c, U32 fd, U32 at) { return fd_fdstat_get(c, fd, at); });
+  host.add(kModule, "fd_filestat_get",
+           [](HostCall& c, U32 fd, U32 at) { return fd_filestat_get(c, fd, at); });
+  host.add(kModule, "fd_renumber",
+           [](HostCall& c, U32 from, U32 to) { return fd_renumber(c, from, to); });
   host.add(kModule, "fd_close", [](HostCall& c, U32 fd) {
     auto& state = c.state<WasiState>();
     if (!stream_of(state, fd)) return number(WasiErrno::kBadf);
@@ -300,18 +315,31 @@ void add_streams(HostModule& host) {
     return number(kOk);
   });
   // What pipes cannot do.
-  host.add(kModule, "fd_seek", [](HostCall& c, U32 fd, std::int64_t, U32, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
-  host.add(kModule, "fd_tell", [](HostCall& c, U32 fd, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
-  host.add(kModule, "fd_pread", [](HostCall& c, U32 fd, U32, U32, U64, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
-  host.add(kModule, "fd_pwrite", [](HostCall& c, U32 fd, U32, U32, U64, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
-  host.add(kModule, "fd_advise", [](HostCall& c, U32 fd, U64, U64, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
-  host.add(kModule, "fd_allocate", [](HostCall& c, U32 fd, U64, U64) { return refuse(c, fd, WasiErrno::kInval); });
-  host.add(kModule, "fd_sync", [](HostCall& c, U32 fd) { return refuse(c, fd, WasiErrno::kInval); });
-  host.add(kModule, "fd_datasync", [](HostCall& c, U32 fd) { return refuse(c, fd, WasiErrno::kInval); });
-  host.add(kModule, "fd_filestat_set_size", [](HostCall& c, U32 fd, U64) { return refuse(c, fd, WasiErrno::kInval); });
+  host.add(kModule, "fd_seek", [](HostCall& c, U32 fd, std::int64_t, U32, U32) {
+    return refuse(c, fd, WasiErrno::kSpipe);
+  });
+  host.add(kModule, "fd_tell",
+           [](HostCall& c, U32 fd, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
+  host.add(kModule, "fd_pread", [](HostCall& c, U32 fd, U32, U32, U64, U32) {
+    return refuse(c, fd, WasiErrno::kSpipe);
+  });
+  host.add(kModule, "fd_pwrite", [](HostCall& c, U32 fd, U32, U32, U64, U32) {
+    return refuse(c, fd, WasiErrno::kSpipe);
+  });
+  host.add(kModule, "fd_advise",
+           [](HostCall& c, U32 fd, U64, U64, U32) { return refuse(c, fd, WasiErrno::kSpipe); });
+  host.add(kModule, "fd_allocate",
+           [](HostCall& c, U32 fd, U64, U64) { return refuse(c, fd, WasiErrno::kInval); });
+  host.add(kModule, "fd_sync",
+           [](HostCall& c, U32 fd) { return refuse(c, fd, WasiErrno::kInval); });
+  host.add(kModule, "fd_datasync",
+           [](HostCall& c, U32 fd) { return refuse(c, fd, WasiErrno::kInval); });
+  host.add(kModule, "fd_filestat_set_size",
+           [](HostCall& c, U32 fd, U64) { return refuse(c, fd, WasiErrno::kInval); });
   host.add(kModule, "fd_filestat_set_times",
            [](HostCall& c, U32 fd, U64, U64, U32) { return refuse(c, fd, WasiErrno::kNotsup); });
-  host.add(kModule, "fd_fdstat_set_flags", [](HostCall& c, U32 fd, U32) { return refuse(c, fd, WasiErrno::kNotsup); });
+  host.add(kModule, "fd_fdstat_set_flags",
+           [](HostCall& c, U32 fd, U32) { return refuse(c, fd, WasiErrno::kNotsup); });
   host.add(kModule, "fd_fdstat_set_rights",
            [](HostCall& c, U32 fd, U64, U64) { return refuse(c, fd, WasiErrno::kNotsup); });
 }
@@ -319,28 +347,41 @@ void add_streams(HostModule& host) {
 void add_files_and_sockets(HostModule& host) {
   // Guests ask for directories one descriptor after the other until EBADF ends the list.
   host.add(kModule, "fd_prestat_get", [](HostCall&, U32, U32) { return number(WasiErrno::kBadf); });
-  host.add(kModule, "fd_prestat_dir_name", [](HostCall&, U32, U32, U32) { return number(WasiErrno::kBadf); });
-  host.add(kModule, "fd_readdir", [](HostCall& c, U32 fd, U32, U32, U64, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_create_directory", [](HostCall& c, U32 fd, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_filestat_get", [](HostCall& c, U32 fd, U32, U32, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "fd_prestat_dir_name",
+           [](HostCall&, U32, U32, U32) { return number(WasiErrno::kBadf); });
+  host.add(kModule, "fd_readdir",
+           [](HostCall& c, U32 fd, U32, U32, U64, U32) { return no_directory(c, fd); });
+  host.add(kModule, "path_create_directory",
+           [](HostCall& c, U32 fd, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "path_filestat_get",
+           [](HostCall& c, U32 fd, U32, U32, U32, U32) { return no_directory(c, fd); });
   host.add(kModule, "path_filestat_set_times",
            [](HostCall& c, U32 fd, U32, U32, U32, U64, U64, U32) { return no_directory(c, fd); });
   host.add(kModule, "path_link",
            [](HostCall& c, U32 fd, U32, U32, U32, U32, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_open",
-           [](HostCall& c, U32 fd, U32, U32, U32, U32, U64, U64, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "path_open", [](HostCall& c, U32 fd, U32, U32, U32, U32, U64, U64, U32, U32) {
+    return no_directory(c, fd);
+  });
   host.add(kModule, "path_readlink",
            [](HostCall& c, U32 fd, U32, U32, U32, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_remove_directory", [](HostCall& c, U32 fd, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_rename", [](HostCall& c, U32 fd, U32, U32, U32, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_symlink", [](HostCall& c, U32, U32, U32 fd, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "path_unlink_file", [](HostCall& c, U32 fd, U32, U32) { return no_directory(c, fd); });
-  host.add(kModule, "sock_accept", [](HostCall& c, U32 fd, U32, U32) { return refuse(c, fd, WasiErrno::kNotsock); });
-  host.add(kModule, "sock_recv",
-           [](HostCall& c, U32 fd, U32, U32, U32, U32, U32) { return refuse(c, fd, WasiErrno::kNotsock); });
-  host.add(kModule, "sock_send",
-           [](HostCall& c, U32 fd, U32, U32, U32, U32) { return refuse(c, fd, WasiErrno::kNotsock); });
-  host.add(kModule, "sock_shutdown", [](HostCall& c, U32 fd, U32) { return refuse(c, fd, WasiErrno::kNotsock); });
+  host.add(kModule, "path_remove_directory",
+           [](HostCall& c, U32 fd, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "path_rename",
+           [](HostCall& c, U32 fd, U32, U32, U32, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "path_symlink",
+           [](HostCall& c, U32, U32, U32 fd, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "path_unlink_file",
+           [](HostCall& c, U32 fd, U32, U32) { return no_directory(c, fd); });
+  host.add(kModule, "sock_accept",
+           [](HostCall& c, U32 fd, U32, U32) { return refuse(c, fd, WasiErrno::kNotsock); });
+  host.add(kModule, "sock_recv", [](HostCall& c, U32 fd, U32, U32, U32, U32, U32) {
+    return refuse(c, fd, WasiErrno::kNotsock);
+  });
+  host.add(kModule, "sock_send", [](HostCall& c, U32 fd, U32, U32, U32, U32) {
+    return refuse(c, fd, WasiErrno::kNotsock);
+  });
+  host.add(kModule, "sock_shutdown",
+           [](HostCall& c, U32 fd, U32) { return refuse(c, fd, WasiErrno::kNotsock); });
 }
 
 }  // namespace
@@ -357,14 +398,18 @@ void kernel_random(std::span<std::byte> bytes) {
 }
 
 void add_wasi(HostModule& host) {
-  host.add(kModule, "args_sizes_get",
-           [](HostCall& c, U32 n, U32 size) { return sizes_of(c, c.state<WasiState>().args, n, size); });
-  host.add(kModule, "args_get",
-           [](HostCall& c, U32 at, U32 text) { return copy_strings(c, c.state<WasiState>().args, at, text); });
-  host.add(kModule, "environ_sizes_get",
-           [](HostCall& c, U32 n, U32 size) { return sizes_of(c, c.state<WasiState>().environment, n, size); });
-  host.add(kModule, "environ_get",
-           [](HostCall& c, U32 at, U32 text) { return copy_strings(c, c.state<WasiState>().environment, at, text); });
+  host.add(kModule, "args_sizes_get", [](HostCall& c, U32 n, U32 size) {
+    return sizes_of(c, c.state<WasiState>().args, n, size);
+  });
+  host.add(kModule, "args_get", [](HostCall& c, U32 at, U32 text) {
+    return copy_strings(c, c.state<WasiState>().args, at, text);
+  });
+  host.add(kModule, "environ_sizes_get", [](HostCall& c, U32 n, U32 size) {
+    return sizes_of(c, c.state<WasiState>().environment, n, size);
+  });
+  host.add(kModule, "environ_get", [](HostCall& c, U32 at, U32 text) {
+    return copy_strings(c, c.state<WasiState>().environment, at, text);
+  });
   host.add(kModule, "clock_res_get", [](HostCall& c, U32 id, U32 at) {
     if (id > kMonotonic) return number(WasiErrno::kNotsup);
     return store<U64>(c, at, id == kRealtime ? 1000 : 1);  // wall time comes in microseconds
@@ -373,12 +418,14 @@ void add_wasi(HostModule& host) {
     const auto now = time_of(c.state<WasiState>(), id);
     return now ? store(c, at, *now) : number(WasiErrno::kNotsup);
   });
-  host.add(kModule, "random_get", [](HostCall& c, U32 at, U32 size) { return random_get(c, at, size); });
+  host.add(kModule, "random_get",
+           [](HostCall& c, U32 at, U32 size) { return random_get(c, at, size); });
   host.add_waiting(kModule, "poll_oneoff", [](HostCall& c, U32 in, U32 out, U32 n, U32 count_at) {
     return poll_oneoff(c, in, out, n, count_at);
   });
   host.add(kModule, "sched_yield", [](HostCall&) { return number(kOk); });  // slices see to it
-  host.add(kModule, "proc_exit", [](HostCall&, std::int32_t code) { return exit_with(code, "the guest ended itself"); });
+  host.add(kModule, "proc_exit",
+           [](HostCall&, std::int32_t code) { return exit_with(code, "the guest ended itself"); });
   host.add(kModule, "proc_raise", [](HostCall&, std::int32_t signal) -> Outcome<std::int32_t> {
     return std::unexpected(exit_with(128 + signal, "the guest raised a signal").error());
   });

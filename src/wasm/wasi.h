@@ -1,14 +1,15 @@
 #pragma once
-// WASI preview 1 for any engine: arguments, environment, clocks, random bytes, and the three standard
-// streams. There are no files and no network: what names them answers with an error number.
+// WASI preview 1 for any engine: arguments, environment, clocks, random bytes, and the three
+// standard streams. There are no files and no network: what names them answers with an error
+// number.
 //
 //   HostModule host;
 //   add_wasi(host);
 //   WasiState state;
 //   state.stdin_bytes = params;                            // borrowed
 //   instance = context->instantiate({.state = &state}, …);
-//   instance->function("_start")->call(deadline);          // proc_exit ends it with ErrorCode::kExited
-//   use(state.standard_output.bytes);
+//   instance->function("_start")->call(deadline);          // proc_exit ends it with
+//   ErrorCode::kExited use(state.standard_output.bytes);
 //
 // A guest's pointer that leaves its memory gives EFAULT and changes nothing.
 // source    WASI snapshot preview 1, module "wasi_snapshot_preview1".

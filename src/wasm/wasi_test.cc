@@ -62,8 +62,8 @@ class WasiTest : public testing::Test {
     put(offset + 4, size);
   }
   // A subscription to a clock.
-  void clock_subscription(std::size_t offset, std::uint64_t user_data, std::uint32_t id, std::uint64_t timeout,
-                          std::uint16_t flags) {
+  void clock_subscription(std::size_t offset, std::uint64_t user_data, std::uint32_t id,
+                          std::uint64_t timeout, std::uint16_t flags) {
     put<std::uint64_t>(offset, user_data);
     put<std::uint8_t>(offset + 8, 0);
     put<std::uint32_t>(offset + 16, id);
@@ -98,14 +98,52 @@ TEST_F(WasiTest, HasAll46FunctionsOfPreview1) {
     EXPECT_EQ(function.module, "wasi_snapshot_preview1");
     names.insert(function.name);
   }
-  const std::set<std::string> wanted = {
-      "args_get", "args_sizes_get", "clock_res_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_advise",
-      "fd_allocate", "fd_close", "fd_datasync", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_fdstat_set_rights",
-      "fd_filestat_get", "fd_filestat_set_size", "fd_filestat_set_times", "fd_pread", "fd_prestat_dir_name",
-      "fd_prestat_get", "fd_pwrite", "fd_read", "fd_readdir", "fd_renumber", "fd_seek", "fd_sync", "fd_tell",
-      "fd_write", "path_create_directory", "path_filestat_get", "path_filestat_set_times", "path_link", "path_open",
-      "path_readlink", "path_remove_directory", "path_rename", "path_symlink", "path_unlink_file", "poll_oneoff",
-      "proc_exit", "proc_raise", "random_get", "sched_yield", "sock_accept", "sock_recv", "sock_send", "sock_shutdown"};
+  const std::set<std::string> wanted = {"args_get",
+                                        "args_sizes_get",
+                                        "clock_res_get",
+                                        "clock_time_get",
+                                        "environ_get",
+                                        "environ_sizes_get",
+                                        "fd_advise",
+                                        "fd_allocate",
+                                        "fd_close",
+                                        "fd_datasync",
+                                        "fd_fdstat_get",
+                                        "fd_fdstat_set_flags",
+                                        "fd_fdstat_set_rights",
+                                        "fd_filestat_get",
+                                        "fd_filestat_set_size",
+                                        "fd_filestat_set_times",
+                                        "fd_pread",
+                                        "fd_prestat_dir_name",
+                                        "fd_prestat_get",
+                                        "fd_pwrite",
+                                        "fd_read",
+                                        "fd_readdir",
+                                        "fd_renumber",
+                                        "fd_seek",
+                                        "fd_sync",
+                                        "fd_tell",
+                                        "fd_write",
+                                        "path_create_directory",
+                                        "path_filestat_get",
+                                        "path_filestat_set_times",
+                                        "path_link",
+                                        "path_open",
+                                        "path_readlink",
+                                        "path_remove_directory",
+                                        "path_rename",
+                                        "path_symlink",
+                                        "path_unlink_file",
+                                        "poll_oneoff",
+                                        "proc_exit",
+                                        "proc_raise",
+                                        "random_get",
+                                        "sched_yield",
+                                        "sock_accept",
+                                        "sock_recv",
+                                        "sock_send",
+                                        "sock_shutdown"};
   EXPECT_EQ(names, wanted);
   EXPECT_EQ(host_.functions().size(), 46U);
 }

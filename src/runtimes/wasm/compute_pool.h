@@ -1,12 +1,13 @@
 #pragma once
-// A few threads for work that would hold a server loop: guests past their first slice, compilations.
+// A few threads for work that would hold a server loop: guests past their first slice,
+// compilations.
 //
 //   ComputePool pool("wasm", 2);
 //   pool.submit([] { … });                       // any thread
 //   pool.submit_at(guest.ready_at(), [] { … });  // not before that moment
 //
-// First come, first served. The queue's bound is its callers': each call in flight has at most one piece
-// of work here.
+// First come, first served. The queue's bound is its callers': each call in flight has at most one
+// piece of work here.
 
 #include <condition_variable>
 #include <cstdint>

@@ -21,13 +21,15 @@ Result<> need(const wasm::CompiledModule& module, std::string_view name, const F
   const wasm::ExternType* found = module.find_export(name);
   if (found == nullptr || found->kind != ExternKind::kFunction) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the module exports no function {} of type {}; a function is either a WASI command with "
+                fmt::format("the module exports no function {} of type {}; a function is either a "
+                            "WASI command with "
                             "_start or a reactor with memory, alloc and handle",
                             name, to_string(type)));
   }
   if (found->function != type) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("the module exports {} as {}; it must be {}", name,
-                                                         to_string(found->function), to_string(type)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the module exports {} as {}; it must be {}", name,
+                            to_string(found->function), to_string(type)));
   }
   return {};
 }
@@ -43,9 +45,9 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-Result<std::unique_ptr<GuestProgram>> GuestProgram::make(wasm::Runtime& engine, const wasm::HostModule& host,
-                                                         std::unique_ptr<wasm::CompiledModule> module,
-                                                         const std::string& entry) {
+Result<std::unique_ptr<GuestProgram>> GuestProgram::make(
+    wasm::Runtime& engine, const wasm::HostModule& host,
+    std::unique_ptr<wasm::CompiledModule> module, const std::string& entry) {
   auto guest = std::make_unique<GuestProgram>();
   const FunctionType nothing;
   if (entry == "_start" || (entry.empty() && exports_function(*module, "_start"))) {
@@ -55,18 +57,21 @@ Result<std::unique_ptr<GuestProgram>> GuestProgram::make(wasm::Runtime& engine, 
   } else {
     guest->form = Form::kReactor;
     guest->entry = entry.empty() ? "handle" : entry;
-    SEAM_RETURN_IF_ERROR(need(*module, guest->entry, {{ValueType::kI32, ValueType::kI32}, {ValueType::kI64}}));
+    SEAM_RETURN_IF_ERROR(
+        need(*module, guest->entry, {{ValueType::kI32, ValueType::kI32}, {ValueType::kI64}}));
     SEAM_RETURN_IF_ERROR(need(*module, "alloc", {{ValueType::kI32}, {ValueType::kI32}}));
     const wasm::ExternType* memory = module->find_export("memory");
     if (memory == nullptr || memory->kind != ExternKind::kMemory) {
-      return fail(ErrorCode::kInvalidArgument, "the module exports no memory named memory, which a reactor must");
+      return fail(ErrorCode::kInvalidArgument,
+                  "the module exports no memory named memory, which a reactor must");
     }
     guest->has_initialize = exports_function(*module, "_initialize");
     if (guest->has_initialize) SEAM_RETURN_IF_ERROR(need(*module, "_initialize", nothing));
   }
-  guest->has_environment = std::ranges::any_of(module->imports(), [](const wasm::ExternType& import) {
-    return import.name.starts_with("environ_") || import.name.starts_with("args_");
-  });
+  guest->has_environment =
+      std::ranges::any_of(module->imports(), [](const wasm::ExternType& import) {
+        return import.name.starts_with("environ_") || import.name.starts_with("args_");
+      });
   auto context = engine.link(*module, host);
   if (!context) return std::unexpected(context.error().canonical());
   guest->context = *std::move(context);
@@ -79,11 +84,13 @@ GuestCall::GuestCall(const GuestProgram& guest, const Program& program, const Ca
     : guest_(guest), program_(program), call_(call) {
   const bool command = guest.form == GuestProgram::Form::kCommand;
   if (command) wasi_.stdin_bytes = call.params;
-  wasi_.standard_output.bytes_max = command ? program.limits.result_bytes_max : program.limits.log_bytes_max;
+  wasi_.standard_output.bytes_max =
+      command ? program.limits.result_bytes_max : program.limits.log_bytes_max;
   wasi_.standard_error.bytes_max = program.limits.log_bytes_max;
   if (guest.has_environment) {
     wasi_.args = {program.language_title};
-    for (const auto& [name, value] : program.environment) wasi_.environment.push_back(name + "=" + value);
+    for (const auto& [name, value] : program.environment)
+      wasi_.environment.push_back(name + "=" + value);
     wasi_.environment.push_back(fmt::format("SEAM_CALL_ID={}", call.call_id));
     wasi_.environment.push_back(fmt::format("SEAM_CONTEXT={}", call.context));
   }
@@ -141,18 +148,22 @@ bool GuestCall::begin(Phase phase) {
       execution_ = *std::move(execution);
       return true;
     }
-    case Phase::kInitialize: return begin_call("_initialize", {});
+    case Phase::kInitialize:
+      return begin_call("_initialize", {});
     case Phase::kAllocate: {
       const Value params[] = {Value::of(static_cast<std::uint32_t>(call_.params.size()))};
       return begin_call("alloc", params);
     }
     case Phase::kHandle: {
       if (!deliver_params()) return false;
-      const Value params[] = {Value::of(params_at_), Value::of(static_cast<std::uint32_t>(call_.params.size()))};
+      const Value params[] = {Value::of(params_at_),
+                              Value::of(static_cast<std::uint32_t>(call_.params.size()))};
       return begin_call(guest_.entry, params);
     }
-    case Phase::kStart: return begin_call("_start", {});
-    case Phase::kOver: return false;
+    case Phase::kStart:
+      return begin_call("_start", {});
+    case Phase::kOver:
+      return false;
   }
   return false;
 }
@@ -174,17 +185,27 @@ GuestCall::Phase GuestCall::after(Phase phase) {
     case Phase::kInstantiate:
       if (guest_.form == GuestProgram::Form::kCommand) return Phase::kStart;
       return guest_.has_initialize ? Phase::kInitialize : Phase::kAllocate;
-    case Phase::kInitialize: return Phase::kAllocate;
-    case Phase::kAllocate: params_at_ = execution_->results()[0].as<std::uint32_t>(); return Phase::kHandle;
-    case Phase::kHandle: result_ = execution_->results()[0].as<std::uint64_t>(); return Phase::kOver;
+    case Phase::kInitialize:
+      return Phase::kAllocate;
+    case Phase::kAllocate:
+      params_at_ = execution_->results()[0].as<std::uint32_t>();
+      return Phase::kHandle;
+    case Phase::kHandle:
+      result_ = execution_->results()[0].as<std::uint64_t>();
+      return Phase::kOver;
     case Phase::kStart:
-    case Phase::kOver: return Phase::kOver;
+    case Phase::kOver:
+      return Phase::kOver;
   }
   return Phase::kOver;
 }
 
 void GuestCall::fail_guest(FunctionError::Kind kind, std::string message) {
-  failure_ = FunctionError{.kind = kind, .type = {}, .message = std::move(message), .line = {}, .column = {},
+  failure_ = FunctionError{.kind = kind,
+                           .type = {},
+                           .message = std::move(message),
+                           .line = {},
+                           .column = {},
                            .stack_trace = {}};
 }
 
@@ -195,11 +216,13 @@ bool GuestCall::deliver_params() {
                            call_.params.size(), program_.limits.memory_bytes_max));
     return false;
   }
-  const auto written = instance_->memory()->write(params_at_, std::as_bytes(std::span(call_.params)));
+  const auto written =
+      instance_->memory()->write(params_at_, std::as_bytes(std::span(call_.params)));
   if (written) return true;
-  fail_guest(FunctionError::Kind::kThrew,
-             fmt::format("alloc({}) returned {}, which leaves no room for that many bytes in its memory",
-                         call_.params.size(), params_at_));
+  fail_guest(
+      FunctionError::Kind::kThrew,
+      fmt::format("alloc({}) returned {}, which leaves no room for that many bytes in its memory",
+                  call_.params.size(), params_at_));
   return false;
 }
 
@@ -225,8 +248,8 @@ decltype(Outcome::value) GuestCall::finish(CallSink& sink, CallStats& stats) {
   give(LogStream::kStderr, wasi_.standard_error);
 
   if (failure_) return *std::move(failure_);
-  const bool left_well = error_ && error_->code == wasm::ErrorCode::kExited && error_->exit_code == 0 &&
-                         guest_.form == GuestProgram::Form::kCommand;
+  const bool left_well = error_ && error_->code == wasm::ErrorCode::kExited &&
+                         error_->exit_code == 0 && guest_.form == GuestProgram::Form::kCommand;
   if (error_ && !left_well) return failed_outcome(memory_bytes);
   return take_result(sink);
 }
@@ -235,9 +258,12 @@ decltype(Outcome::value) GuestCall::failed_outcome(std::uint64_t memory_bytes) {
   switch (error_->code) {
     case wasm::ErrorCode::kTrapped:
     case wasm::ErrorCode::kExited:
-    case wasm::ErrorCode::kLimitExceeded: return describe(*error_, memory_bytes);
-    case wasm::ErrorCode::kNoRoom: return Error{ErrorCode::kUnavailable, error_->message, {}};
-    default: return error_->canonical();
+    case wasm::ErrorCode::kLimitExceeded:
+      return describe(*error_, memory_bytes);
+    case wasm::ErrorCode::kNoRoom:
+      return Error{ErrorCode::kUnavailable, error_->message, {}};
+    default:
+      return error_->canonical();
   }
 }
 
@@ -255,12 +281,15 @@ FunctionError GuestCall::describe(const wasm::Error& error, std::uint64_t memory
     out.message = error.message;
   } else {
     const std::string_view printed = wasi_.standard_error.bytes;
-    const std::string_view tail = printed.substr(printed.size() - std::min(printed.size(), kStderrTailBytes));
+    const std::string_view tail =
+        printed.substr(printed.size() - std::min(printed.size(), kStderrTailBytes));
     out.type = "Exit";
-    out.message = fmt::format("exited with code {}{}{}", error.exit_code, tail.empty() ? "" : ": ", tail);
+    out.message =
+        fmt::format("exited with code {}{}{}", error.exit_code, tail.empty() ? "" : ": ", tail);
   }
-  // An engine does not say why a guest gave up. One that stands at its limit was refused more, as far as
-  // anyone can tell: allocators grow by no more than an eighth at a time or ask for what they lack.
+  // An engine does not say why a guest gave up. One that stands at its limit was refused more, as
+  // far as anyone can tell: allocators grow by no more than an eighth at a time or ask for what
+  // they lack.
   if (memory_bytes >= limit - limit / 8) {
     out.kind = FunctionError::Kind::kMemoryExceeded;
     out.message += fmt::format(" (with {} of {} bytes of memory in use)", memory_bytes, limit);
@@ -276,22 +305,24 @@ decltype(Outcome::value) GuestCall::take_result(CallSink& sink) {
     const auto bytes = instance_->memory()->read(at, size);
     if (!bytes) {
       fail_guest(FunctionError::Kind::kBadResult,
-                 fmt::format("{} returned {} bytes at {}, which lie outside its memory", guest_.entry, size, at));
+                 fmt::format("{} returned {} bytes at {}, which lie outside its memory",
+                             guest_.entry, size, at));
       return *std::move(failure_);
     }
     text = as_text(*bytes);
   } else {
     text = wasi_.standard_output.bytes;
   }
-  if (text.size() > program_.limits.result_bytes_max || (guest_.form == GuestProgram::Form::kCommand &&
-                                                         wasi_.standard_output.bytes_dropped > 0)) {
+  if (text.size() > program_.limits.result_bytes_max ||
+      (guest_.form == GuestProgram::Form::kCommand && wasi_.standard_output.bytes_dropped > 0)) {
     fail_guest(FunctionError::Kind::kBadResult,
                fmt::format("the result is larger than {} bytes", program_.limits.result_bytes_max));
     return *std::move(failure_);
   }
   const Result<std::string_view> checked = check_json(text);
   if (!checked) {
-    fail_guest(FunctionError::Kind::kBadResult, "the result is not JSON: " + checked.error().message);
+    fail_guest(FunctionError::Kind::kBadResult,
+               "the result is not JSON: " + checked.error().message);
     return *std::move(failure_);
   }
   sink.on_result(*checked);

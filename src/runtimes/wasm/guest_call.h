@@ -22,16 +22,16 @@ struct GuestProgram {
   std::unique_ptr<wasm::CompiledModule> module;
   std::unique_ptr<wasm::Context> context;
   Form form = Form::kCommand;
-  std::string entry;              // "_start", or the reactor's "handle"
-  bool has_initialize = false;    // a reactor's constructors
-  bool has_environment = false;   // it asks for arguments or environment
+  std::string entry;             // "_start", or the reactor's "handle"
+  bool has_initialize = false;   // a reactor's constructors
+  bool has_environment = false;  // it asks for arguments or environment
   std::size_t code_bytes = 0;
 
   // Checks the exports of both forms.
   // errors    kInvalidArgument   the message names the export that is missing or of another type
-  [[nodiscard]] static Result<std::unique_ptr<GuestProgram>> make(wasm::Runtime& engine, const wasm::HostModule& host,
-                                                                  std::unique_ptr<wasm::CompiledModule> module,
-                                                                  const std::string& entry);
+  [[nodiscard]] static Result<std::unique_ptr<GuestProgram>> make(
+      wasm::Runtime& engine, const wasm::HostModule& host,
+      std::unique_ptr<wasm::CompiledModule> module, const std::string& entry);
 };
 
 // One thread at a time.
@@ -45,7 +45,9 @@ class GuestCall {
   // Runs for about `slice`; true once the call is over.
   [[nodiscard]] bool run(milliseconds slice);
   // When the next slice is worth running: later than now only while the guest waits.
-  [[nodiscard]] MonotonicTime ready_at() const { return execution_ ? execution_->ready_at() : MonotonicTime(); }
+  [[nodiscard]] MonotonicTime ready_at() const {
+    return execution_ ? execution_->ready_at() : MonotonicTime();
+  }
   // After run() returned true, once, on the thread that awaits the call: gives logs and result.
   [[nodiscard]] decltype(Outcome::value) finish(CallSink& sink, CallStats& stats);
 
@@ -69,8 +71,8 @@ class GuestCall {
   std::unique_ptr<wasm::FunctionInstance> function_;
   std::unique_ptr<wasm::Execution> execution_;
   Phase phase_ = Phase::kInstantiate;
-  std::optional<wasm::Error> error_;       // the engine's word on how it ended
-  std::optional<FunctionError> failure_;   // ours
+  std::optional<wasm::Error> error_;      // the engine's word on how it ended
+  std::optional<FunctionError> failure_;  // ours
   std::uint32_t params_at_ = 0;
   std::uint64_t result_ = 0;
   nanoseconds start_time_{0};

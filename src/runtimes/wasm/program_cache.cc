@@ -7,8 +7,8 @@
 
 namespace seam::runtimes {
 
-ProgramCache::ProgramCache(wasm::Runtime& engine, ComputePool& compilers, std::optional<wasm::ModuleCache> disk,
-                           std::size_t bytes_max)
+ProgramCache::ProgramCache(wasm::Runtime& engine, ComputePool& compilers,
+                           std::optional<wasm::ModuleCache> disk, std::size_t bytes_max)
     : engine_(engine), compilers_(compilers), disk_(std::move(disk)), bytes_max_(bytes_max) {
   wasm::add_wasi(host_);
 }
@@ -31,9 +31,9 @@ std::shared_ptr<const GuestProgram> ProgramCache::at_hand(ProgramSlot& slot) {
   return slot.guest;
 }
 
-Task<Result<std::shared_ptr<const GuestProgram>>> ProgramCache::compiled(std::shared_ptr<ProgramSlot> slot,
-                                                                         ProgramPtr program, Deadline deadline,
-                                                                         std::stop_token cancelled) {
+Task<Result<std::shared_ptr<const GuestProgram>>> ProgramCache::compiled(
+    std::shared_ptr<ProgramSlot> slot, ProgramPtr program, Deadline deadline,
+    std::stop_token cancelled) {
   const auto wait = std::make_shared<Wait>(*EventLoop::current());
   std::shared_ptr<ProgramSlot::Compilation> compilation;
   bool first = false;
@@ -46,13 +46,16 @@ Task<Result<std::shared_ptr<const GuestProgram>>> ProgramCache::compiled(std::sh
     compilation->waiting.push_back(wait);
   }
   if (first) {
-    compilers_.submit([this, slot, compilation, program] { finish(*slot, *compilation, compile(*program)); });
+    compilers_.submit(
+        [this, slot, compilation, program] { finish(*slot, *compilation, compile(*program)); });
   }
   switch (co_await Wait::until(wait, deadline, std::move(cancelled))) {
     case Wait::End::kDeadline:
       co_return fail(ErrorCode::kDeadlineExceeded, "its time was up while its module was compiled");
-    case Wait::End::kCancelled: co_return fail(ErrorCode::kCancelled, "the caller is gone");
-    case Wait::End::kReady: break;
+    case Wait::End::kCancelled:
+      co_return fail(ErrorCode::kCancelled, "the caller is gone");
+    case Wait::End::kReady:
+      break;
   }
   const std::lock_guard lock(slot->mutex);
   co_return *compilation->outcome;
@@ -68,7 +71,8 @@ ProgramSlot::Compiled ProgramCache::compile(const Program& program) {
   }
   if (!module) {
     auto compiled = engine_.compile(program.content);
-    if (!compiled) return std::unexpected(Error{ErrorCode::kInvalidArgument, compiled.error().message, {}});
+    if (!compiled)
+      return std::unexpected(Error{ErrorCode::kInvalidArgument, compiled.error().message, {}});
     module = *std::move(compiled);
     if (disk_) {
       const auto code = module->serialise();
@@ -81,7 +85,8 @@ ProgramSlot::Compiled ProgramCache::compile(const Program& program) {
   return guest;
 }
 
-void ProgramCache::finish(ProgramSlot& slot, ProgramSlot::Compilation& compilation, ProgramSlot::Compiled outcome) {
+void ProgramCache::finish(ProgramSlot& slot, ProgramSlot::Compilation& compilation,
+                          ProgramSlot::Compiled outcome) {
   std::vector<std::shared_ptr<Wait>> waiting;
   {
     const std::lock_guard lock(slot.mutex);
@@ -112,7 +117,8 @@ void ProgramCache::trim() {
     total += kept.back().bytes;
   }
   std::ranges::sort(kept, {}, &Kept::last_used);
-  for (std::size_t i = 0; i + 1 < kept.size() && total > bytes_max_; ++i) {  // the newest stays, however large
+  for (std::size_t i = 0; i + 1 < kept.size() && total > bytes_max_;
+       ++i) {  // the newest stays, however large
     const std::shared_ptr<ProgramSlot> slot = slots_[kept[i].id];
     {
       const std::lock_guard slot_lock(slot->mutex);

@@ -1,9 +1,10 @@
 #pragma once
-// The compiled modules that calls share: in memory up to a number of bytes, on disk behind that, and
-// compiled once however many calls wait for it.
+// The compiled modules that calls share: in memory up to a number of bytes, on disk behind that,
+// and compiled once however many calls wait for it.
 //
 //   ProgramCache::Lease lease = programs.lease(program);
-//   Result<std::shared_ptr<const GuestProgram>> guest = co_await programs.compiled(lease, program, …);
+//   Result<std::shared_ptr<const GuestProgram>> guest = co_await programs.compiled(lease, program,
+//   …);
 
 #include <cstddef>
 #include <cstdint>
@@ -25,14 +26,15 @@ namespace seam::runtimes {
 struct ProgramSlot {
   using Compiled = Result<std::shared_ptr<const GuestProgram>>;
   struct Compilation {
-    std::optional<Compiled> outcome;            // once it is over
+    std::optional<Compiled> outcome;  // once it is over
     std::vector<std::shared_ptr<Wait>> waiting;
   };
 
-  explicit ProgramSlot(const ProgramLimits& limits) : gate(limits.concurrency_max, limits.queue_max) {}
+  explicit ProgramSlot(const ProgramLimits& limits)
+      : gate(limits.concurrency_max, limits.queue_max) {}
 
   Gate gate;
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;                           // guards what follows
   std::shared_ptr<const GuestProgram> guest;  // shared with calls, which may outlive its place here
   std::shared_ptr<Compilation> compiling;     // shared with those that wait for it
   std::uint64_t last_used = 0;
@@ -51,15 +53,16 @@ class ProgramCache {
   // On a loop; resumes on it.
   // errors    kInvalidArgument    not a module, or not a function
   //           kDeadlineExceeded, kCancelled   the compilation goes on, for the next
-  [[nodiscard]] Task<Result<std::shared_ptr<const GuestProgram>>> compiled(std::shared_ptr<ProgramSlot> slot,
-                                                                           ProgramPtr program, Deadline deadline,
-                                                                           std::stop_token cancelled);
+  [[nodiscard]] Task<Result<std::shared_ptr<const GuestProgram>>> compiled(
+      std::shared_ptr<ProgramSlot> slot, ProgramPtr program, Deadline deadline,
+      std::stop_token cancelled);
   // What is at hand, without waiting.
   [[nodiscard]] std::shared_ptr<const GuestProgram> at_hand(ProgramSlot& slot);
 
  private:
   ProgramSlot::Compiled compile(const Program& program);
-  void finish(ProgramSlot& slot, ProgramSlot::Compilation& compilation, ProgramSlot::Compiled outcome);
+  void finish(ProgramSlot& slot, ProgramSlot::Compilation& compilation,
+              ProgramSlot::Compiled outcome);
   void trim();
 
   wasm::Runtime& engine_;

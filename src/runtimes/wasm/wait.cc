@@ -8,7 +8,8 @@ bool Wait::end(End how) {
   return true;
 }
 
-Task<Wait::End> Wait::until(std::shared_ptr<Wait> wait, Deadline deadline, std::stop_token cancelled) {
+Task<Wait::End> Wait::until(std::shared_ptr<Wait> wait, Deadline deadline,
+                            std::stop_token cancelled) {
   Timer timer(wait->loop_);
   if (deadline != Deadline::never()) {
     timer.start(deadline, [wait] { wait->end(End::kDeadline); });

@@ -28,7 +28,8 @@ class Wait : public std::enable_shared_from_this<Wait> {
   // coroutine goes on on its loop, never inside this call.
   bool end(End how);
   // Once, on the loop.
-  [[nodiscard]] static Task<End> until(std::shared_ptr<Wait> wait, Deadline deadline, std::stop_token cancelled);
+  [[nodiscard]] static Task<End> until(std::shared_ptr<Wait> wait, Deadline deadline,
+                                       std::stop_token cancelled);
 
  private:
   EventLoop& loop_;
@@ -39,7 +40,8 @@ class Wait : public std::enable_shared_from_this<Wait> {
 // Lets a number of calls in at once and some more wait, first come, first served. Any thread.
 class Gate {
  public:
-  Gate(std::size_t running_max, std::size_t waiting_max) : running_max_(running_max), waiting_max_(waiting_max) {}
+  Gate(std::size_t running_max, std::size_t waiting_max)
+      : running_max_(running_max), waiting_max_(waiting_max) {}
 
   enum class Entry { kEntered, kFull, kDeadline, kCancelled };
   // On a loop; the gate outlives it. After kEntered, leave() once.

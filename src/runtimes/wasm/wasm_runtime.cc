@@ -1,7 +1,7 @@
-// A call's way: its program's slot and compiled module (compiled on a thread of its own if need be), a
-// place at the program's gate and at the engine's, then the guest's first slice here on the loop. Most
-// guests are done by then. The others go on on the compute pool, slice by slice, behind each other, and
-// the call resumes on its loop when its guest is done.
+// A call's way: its program's slot and compiled module (compiled on a thread of its own if need
+// be), a place at the program's gate and at the engine's, then the guest's first slice here on the
+// loop. Most guests are done by then. The others go on on the compute pool, slice by slice, behind
+// each other, and the call resumes on its loop when its guest is done.
 
 #include "runtimes/wasm/wasm_runtime.h"
 
@@ -17,8 +17,8 @@ namespace seam::runtimes {
 namespace {
 
 constexpr std::uint64_t kDiskBytesMax = 2ULL << 30U;
-constexpr std::size_t kEngineQueueMax = 4096;       // calls that wait for an instance, over all programs
-constexpr milliseconds kLookWhileWaiting{20};       // a guest that sleeps is looked at for cancellation
+constexpr std::size_t kEngineQueueMax = 4096;  // calls that wait for an instance, over all programs
+constexpr milliseconds kLookWhileWaiting{20};  // a guest that sleeps is looked at for cancellation
 
 std::optional<wasm::ModuleCache> open_disk(const std::filesystem::path& folder) {
   if (folder.empty()) return std::nullopt;
@@ -30,20 +30,26 @@ std::optional<wasm::ModuleCache> open_disk(const std::filesystem::path& folder) 
 
 Error to_error(Gate::Entry entry) {
   switch (entry) {
-    case Gate::Entry::kDeadline: return {ErrorCode::kDeadlineExceeded, "its time was up while it waited", {}};
-    case Gate::Entry::kCancelled: return {ErrorCode::kCancelled, "the caller is gone", {}};
-    default: return {ErrorCode::kUnavailable, "as many calls as may run do, and the queue is full", {}};
+    case Gate::Entry::kDeadline:
+      return {ErrorCode::kDeadlineExceeded, "its time was up while it waited", {}};
+    case Gate::Entry::kCancelled:
+      return {ErrorCode::kCancelled, "the caller is gone", {}};
+    default:
+      return {ErrorCode::kUnavailable, "as many calls as may run do, and the queue is full", {}};
   }
 }
 
-// Steps a guest on the pool until it is done, and then ends the wait. The waiting call holds the guest.
+// Steps a guest on the pool until it is done, and then ends the wait. The waiting call holds the
+// guest.
 void step(ComputePool& pool, GuestCall& guest, std::shared_ptr<Wait> done, milliseconds slice) {
   if (guest.run(slice)) {
     done->end(Wait::End::kReady);
     return;
   }
-  const MonotonicTime ready_at = std::min(guest.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
-  pool.submit_at(ready_at, [&pool, &guest, done = std::move(done), slice] { step(pool, guest, done, slice); });
+  const MonotonicTime ready_at =
+      std::min(guest.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
+  pool.submit_at(
+      ready_at, [&pool, &guest, done = std::move(done), slice] { step(pool, guest, done, slice); });
 }
 
 class WasmRuntime final : public Runtime {
@@ -51,7 +57,8 @@ class WasmRuntime final : public Runtime {
   WasmRuntime(std::unique_ptr<wasm::Runtime> engine, WasmOptions options)
       : options_(std::move(options)),
         engine_(std::move(engine)),
-        programs_(*engine_, compilers_, open_disk(options_.cache_folder), options_.modules_bytes_max),
+        programs_(*engine_, compilers_, open_disk(options_.cache_folder),
+                  options_.modules_bytes_max),
         instances_(options_.instances_max, kEngineQueueMax),
         compilers_("wasm-compile", 1),
         guests_("wasm", options_.compute_threads) {}
@@ -114,17 +121,21 @@ class WasmRuntime final : public Runtime {
 
   RuntimeHealth health() const override { return {.up = true, .detail = engine_->engine_key()}; }
 
-  Task<> shut_down() override { co_return; }  // threads end with the object; nothing else is kept warm
+  Task<> shut_down() override {
+    co_return;
+  }  // threads end with the object; nothing else is kept warm
 
  private:
   // All are the caller's, which awaits this.
-  Task<> run_guest(const GuestProgram& guest, const Program& program, const Call& call, CallSink& sink,
-                   Outcome& outcome) {
+  Task<> run_guest(const GuestProgram& guest, const Program& program, const Call& call,
+                   CallSink& sink, Outcome& outcome) {
     GuestCall running(guest, program, call);
     if (!running.run(options_.first_slice)) {
       const auto done = std::make_shared<Wait>(*EventLoop::current());
-      const MonotonicTime ready_at = std::min(running.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
-      guests_.submit_at(ready_at, [this, &running, done] { step(guests_, running, done, options_.slice); });
+      const MonotonicTime ready_at =
+          std::min(running.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
+      guests_.submit_at(ready_at,
+                        [this, &running, done] { step(guests_, running, done, options_.slice); });
       // The guest itself knows the deadline and the cancellation.
       co_await Wait::until(done, Deadline::never(), {});
     }
@@ -141,7 +152,8 @@ class WasmRuntime final : public Runtime {
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_wasm_runtime(std::unique_ptr<seam::wasm::Runtime> engine, WasmOptions options) {
+std::unique_ptr<Runtime> make_wasm_runtime(std::unique_ptr<seam::wasm::Runtime> engine,
+                                           WasmOptions options) {
   return std::make_unique<WasmRuntime>(std::move(engine), std::move(options));
 }
 

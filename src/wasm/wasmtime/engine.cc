@@ -18,12 +18,13 @@ constexpr std::uint32_t kTablesPerModule = 4;
 constexpr std::size_t kTableElementsMax = 20'000;
 constexpr std::uint32_t kInstancesMin = 8;
 
-// How many slots the machine's address space takes: the pool maps them all at once, and wasmtime's C
-// API ends the process when that fails, so it is tried here first.
+// How many slots the machine's address space takes: the pool maps them all at once, and wasmtime's
+// C API ends the process when that fails, so it is tried here first.
 std::uint32_t slots_that_fit(std::uint32_t wanted) {
   for (std::uint32_t slots = wanted; slots >= kInstancesMin; slots /= 2) {
     const std::size_t bytes = (slots + 1) * kSlotBytes;
-    void* probe = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* probe =
+        ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (probe != MAP_FAILED) {
       ::munmap(probe, bytes);
       return slots;
@@ -61,13 +62,20 @@ wasm_config_t* make_config(const WasmtimeOptions& options) {
 
 std::optional<ValueType> value_type(const wasm_valtype_t* type) {
   switch (wasm_valtype_kind(type)) {
-    case WASM_I32: return ValueType::kI32;
-    case WASM_I64: return ValueType::kI64;
-    case WASM_F32: return ValueType::kF32;
-    case WASM_F64: return ValueType::kF64;
-    case WASM_FUNCREF: return ValueType::kFuncref;
-    case WASM_EXTERNREF: return ValueType::kExternref;
-    default: return ValueType::kV128;
+    case WASM_I32:
+      return ValueType::kI32;
+    case WASM_I64:
+      return ValueType::kI64;
+    case WASM_F32:
+      return ValueType::kF32;
+    case WASM_F64:
+      return ValueType::kF64;
+    case WASM_FUNCREF:
+      return ValueType::kFuncref;
+    case WASM_EXTERNREF:
+      return ValueType::kExternref;
+    default:
+      return ValueType::kV128;
   }
 }
 
@@ -86,13 +94,19 @@ void describe(ExternType& out, const wasm_externtype_t* type) {
       add_types(out.function.results, wasm_functype_results(function));
       break;
     }
-    case WASM_EXTERN_GLOBAL: out.kind = ExternKind::kGlobal; break;
-    case WASM_EXTERN_TABLE: out.kind = ExternKind::kTable; break;
+    case WASM_EXTERN_GLOBAL:
+      out.kind = ExternKind::kGlobal;
+      break;
+    case WASM_EXTERN_TABLE:
+      out.kind = ExternKind::kTable;
+      break;
     case WASM_EXTERN_MEMORY:
       out.kind = ExternKind::kMemory;
       out.memory_pages_min = wasmtime_memorytype_minimum(wasm_externtype_as_memorytype_const(type));
       break;
-    default: out.kind = ExternKind::kTag; break;
+    default:
+      out.kind = ExternKind::kTag;
+      break;
   }
 }
 
@@ -151,7 +165,8 @@ class WasmtimeModule final : public CompiledModule {
 
 class WasmtimeRuntime final : public Runtime {
  public:
-  WasmtimeRuntime(std::shared_ptr<Engine> engine, std::string key) : engine_(std::move(engine)), key_(std::move(key)) {}
+  WasmtimeRuntime(std::shared_ptr<Engine> engine, std::string key)
+      : engine_(std::move(engine)), key_(std::move(key)) {}
 
   std::string_view name() const override { return "wasmtime"; }
   std::string engine_key() const override { return key_; }
@@ -159,9 +174,11 @@ class WasmtimeRuntime final : public Runtime {
   Outcome<std::unique_ptr<CompiledModule>> compile(std::string_view bytes) override {
     wasmtime_module_t* module = nullptr;
     if (wasmtime_error_t* error = wasmtime_module_new(
-            engine_->engine, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), &module)) {
+            engine_->engine, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(),
+            &module)) {
       Error taken = take_error(error, ErrorCode::kModuleCompileFailed);
-      // The pool refuses a module that begins larger than any slot before it is asked for an instance.
+      // The pool refuses a module that begins larger than any slot before it is asked for an
+      // instance.
       if (taken.message.contains("which exceeds the limit")) taken.code = ErrorCode::kLimitExceeded;
       return std::unexpected(std::move(taken));
     }
@@ -170,17 +187,18 @@ class WasmtimeRuntime final : public Runtime {
 
   Outcome<std::unique_ptr<CompiledModule>> load(std::string_view machine_code) override {
     wasmtime_module_t* module = nullptr;
-    if (wasmtime_error_t* error =
-            wasmtime_module_deserialize(engine_->engine, reinterpret_cast<const std::uint8_t*>(machine_code.data()),
-                                        machine_code.size(), &module)) {
+    if (wasmtime_error_t* error = wasmtime_module_deserialize(
+            engine_->engine, reinterpret_cast<const std::uint8_t*>(machine_code.data()),
+            machine_code.size(), &module)) {
       return std::unexpected(take_error(error, ErrorCode::kModuleCompileFailed));
     }
     return std::make_unique<WasmtimeModule>(engine_, module);
   }
 
-  Outcome<std::unique_ptr<Context>> link(const CompiledModule& module, const HostModule& host) override {
-    return make_context(engine_, static_cast<const WasmtimeModule&>(module).module(), module.imports(),
-                        module.exports(), host);
+  Outcome<std::unique_ptr<Context>> link(const CompiledModule& module,
+                                         const HostModule& host) override {
+    return make_context(engine_, static_cast<const WasmtimeModule&>(module).module(),
+                        module.imports(), module.exports(), host);
   }
 
  private:
@@ -228,14 +246,16 @@ Engine::~Engine() {
 }
 
 Outcome<std::unique_ptr<Runtime>> make_wasmtime(const WasmtimeOptions& options) {
-  if (options.instances_max == 0) return fail(ErrorCode::kInvalidConfiguration, "instances_max is 0: give at least 1");
+  if (options.instances_max == 0)
+    return fail(ErrorCode::kInvalidConfiguration, "instances_max is 0: give at least 1");
   auto engine = std::make_shared<Engine>();
   engine->engine = wasm_engine_new_with_config(make_config(options));
   engine->fuel = options.fuel;
   engine->ticker = std::make_unique<EpochTicker>(engine->engine);
   // wasmtime itself compares processor features when it loads; the key keeps configurations apart.
   return std::make_unique<WasmtimeRuntime>(
-      std::move(engine), fmt::format("wasmtime-{}-cranelift{}", WASMTIME_VERSION, options.fuel ? "-fuel" : ""));
+      std::move(engine),
+      fmt::format("wasmtime-{}-cranelift{}", WASMTIME_VERSION, options.fuel ? "-fuel" : ""));
 }
 
 Outcome<std::string> wasm_from_text(std::string_view text) {

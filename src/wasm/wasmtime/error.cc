@@ -11,9 +11,10 @@ std::vector<Frame> take_frames(wasm_frame_vec_t* vector) {
   for (std::size_t i = 0; i < vector->size; ++i) {
     const wasm_frame_t* frame = vector->data[i];
     const wasm_name_t* name = wasmtime_frame_func_name(frame);
-    frames.push_back({.function = name == nullptr ? std::string() : std::string(name->data, name->size),
-                      .function_index = wasm_frame_func_index(frame),
-                      .module_offset = wasm_frame_module_offset(frame)});
+    frames.push_back(
+        {.function = name == nullptr ? std::string() : std::string(name->data, name->size),
+         .function_index = wasm_frame_func_index(frame),
+         .module_offset = wasm_frame_module_offset(frame)});
   }
   wasm_frame_vec_delete(vector);
   return frames;
@@ -21,35 +22,58 @@ std::vector<Frame> take_frames(wasm_frame_vec_t* vector) {
 
 TrapKind kind_of(wasmtime_trap_code_t code) {
   switch (code) {
-    case WASMTIME_TRAP_CODE_STACK_OVERFLOW: return TrapKind::kStackOverflow;
-    case WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS: return TrapKind::kMemoryOutOfBounds;
-    case WASMTIME_TRAP_CODE_HEAP_MISALIGNED: return TrapKind::kMisalignedAtomic;
-    case WASMTIME_TRAP_CODE_TABLE_OUT_OF_BOUNDS: return TrapKind::kTableOutOfBounds;
-    case WASMTIME_TRAP_CODE_INDIRECT_CALL_TO_NULL: return TrapKind::kIndirectCallToNull;
-    case WASMTIME_TRAP_CODE_BAD_SIGNATURE: return TrapKind::kBadSignature;
-    case WASMTIME_TRAP_CODE_INTEGER_OVERFLOW: return TrapKind::kIntegerOverflow;
-    case WASMTIME_TRAP_CODE_INTEGER_DIVISION_BY_ZERO: return TrapKind::kIntegerDivisionByZero;
-    case WASMTIME_TRAP_CODE_BAD_CONVERSION_TO_INTEGER: return TrapKind::kBadConversionToInteger;
-    case WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED: return TrapKind::kUnreachable;
-    default: return TrapKind::kOther;
+    case WASMTIME_TRAP_CODE_STACK_OVERFLOW:
+      return TrapKind::kStackOverflow;
+    case WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS:
+      return TrapKind::kMemoryOutOfBounds;
+    case WASMTIME_TRAP_CODE_HEAP_MISALIGNED:
+      return TrapKind::kMisalignedAtomic;
+    case WASMTIME_TRAP_CODE_TABLE_OUT_OF_BOUNDS:
+      return TrapKind::kTableOutOfBounds;
+    case WASMTIME_TRAP_CODE_INDIRECT_CALL_TO_NULL:
+      return TrapKind::kIndirectCallToNull;
+    case WASMTIME_TRAP_CODE_BAD_SIGNATURE:
+      return TrapKind::kBadSignature;
+    case WASMTIME_TRAP_CODE_INTEGER_OVERFLOW:
+      return TrapKind::kIntegerOverflow;
+    case WASMTIME_TRAP_CODE_INTEGER_DIVISION_BY_ZERO:
+      return TrapKind::kIntegerDivisionByZero;
+    case WASMTIME_TRAP_CODE_BAD_CONVERSION_TO_INTEGER:
+      return TrapKind::kBadConversionToInteger;
+    case WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED:
+      return TrapKind::kUnreachable;
+    default:
+      return TrapKind::kOther;
   }
 }
 
 // The same words on every engine.
 std::string_view sentence(TrapKind kind) {
   switch (kind) {
-    case TrapKind::kUnreachable: return "an unreachable instruction was executed";
-    case TrapKind::kMemoryOutOfBounds: return "a memory access out of bounds";
-    case TrapKind::kTableOutOfBounds: return "a table access out of bounds";
-    case TrapKind::kIndirectCallToNull: return "an indirect call to a null table entry";
-    case TrapKind::kBadSignature: return "an indirect call with another signature";
-    case TrapKind::kIntegerOverflow: return "an integer overflow";
-    case TrapKind::kIntegerDivisionByZero: return "an integer division by zero";
-    case TrapKind::kBadConversionToInteger: return "a conversion of a number that no integer holds";
-    case TrapKind::kStackOverflow: return "the stack is used up";
-    case TrapKind::kMisalignedAtomic: return "an atomic access that is not aligned";
-    case TrapKind::kUncaughtException: return "an exception that nothing caught";
-    case TrapKind::kOther: return "";
+    case TrapKind::kUnreachable:
+      return "an unreachable instruction was executed";
+    case TrapKind::kMemoryOutOfBounds:
+      return "a memory access out of bounds";
+    case TrapKind::kTableOutOfBounds:
+      return "a table access out of bounds";
+    case TrapKind::kIndirectCallToNull:
+      return "an indirect call to a null table entry";
+    case TrapKind::kBadSignature:
+      return "an indirect call with another signature";
+    case TrapKind::kIntegerOverflow:
+      return "an integer overflow";
+    case TrapKind::kIntegerDivisionByZero:
+      return "an integer division by zero";
+    case TrapKind::kBadConversionToInteger:
+      return "a conversion of a number that no integer holds";
+    case TrapKind::kStackOverflow:
+      return "the stack is used up";
+    case TrapKind::kMisalignedAtomic:
+      return "an atomic access that is not aligned";
+    case TrapKind::kUncaughtException:
+      return "an exception that nothing caught";
+    case TrapKind::kOther:
+      return "";
   }
   return "";
 }

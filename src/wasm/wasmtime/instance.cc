@@ -1,17 +1,18 @@
 // Instances: how a guest runs, is sliced and is interrupted.
 //
-// Every run, on a fiber or not, begins with an epoch deadline of one tick. When the ticker advances the
-// epoch, the guest's next loop or call enters on_epoch(), which looks at the caller's deadline and
-// cancellation, and then either lets the guest go on for another tick or, on a fiber whose slice is
-// over, yields to whoever resumed it. So a guest that spins is noticed within about two milliseconds,
-// and one that runs for less than a tick never pays.
+// Every run, on a fiber or not, begins with an epoch deadline of one tick. When the ticker advances
+// the epoch, the guest's next loop or call enters on_epoch(), which looks at the caller's deadline
+// and cancellation, and then either lets the guest go on for another tick or, on a fiber whose
+// slice is over, yields to whoever resumed it. So a guest that spins is noticed within about two
+// milliseconds, and one that runs for less than a tick never pays.
 
 #include <fmt/format.h>
+#include <wasm.h>
+#include <wasmtime.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <wasm.h>
-#include <wasmtime.h>
 
 #include "base/check.h"
 #include "wasm/wasmtime/engine.h"
@@ -19,18 +20,29 @@
 namespace seam::wasm {
 namespace {
 
-static_assert(sizeof(Value) == sizeof(wasmtime_val_raw_t) && alignof(Value) == alignof(wasmtime_val_raw_t));
+static_assert(sizeof(Value) == sizeof(wasmtime_val_raw_t) &&
+              alignof(Value) == alignof(wasmtime_val_raw_t));
 
 constexpr std::uint64_t kTicksBetweenLooks = 1;
 
 wasmtime_val_t to_wasmtime(ValueType type, const Value& value) {
   wasmtime_val_t out{};
   switch (type) {
-    case ValueType::kI32: out.kind = WASMTIME_I32; break;
-    case ValueType::kI64: out.kind = WASMTIME_I64; break;
-    case ValueType::kF32: out.kind = WASMTIME_F32; break;
-    case ValueType::kF64: out.kind = WASMTIME_F64; break;
-    case ValueType::kV128: out.kind = WASMTIME_V128; break;
+    case ValueType::kI32:
+      out.kind = WASMTIME_I32;
+      break;
+    case ValueType::kI64:
+      out.kind = WASMTIME_I64;
+      break;
+    case ValueType::kF32:
+      out.kind = WASMTIME_F32;
+      break;
+    case ValueType::kF64:
+      out.kind = WASMTIME_F64;
+      break;
+    case ValueType::kV128:
+      out.kind = WASMTIME_V128;
+      break;
     case ValueType::kFuncref:
       out.kind = WASMTIME_FUNCREF;
       wasmtime_funcref_set_null(&out.of.funcref);
@@ -74,7 +86,8 @@ class WasmtimeInstance final : public ModuleInstance {
   std::optional<std::uint64_t> fuel_left() const override {
     std::uint64_t fuel = 0;
     if (!has_fuel_) return std::nullopt;
-    if (wasmtime_error_t* error = wasmtime_context_get_fuel(store_context_, &fuel)) wasmtime_error_delete(error);
+    if (wasmtime_error_t* error = wasmtime_context_get_fuel(store_context_, &fuel))
+      wasmtime_error_delete(error);
     return fuel;
   }
 
@@ -85,7 +98,8 @@ class WasmtimeInstance final : public ModuleInstance {
       failure_->backtrace = std::move(taken.backtrace);
       return *std::exchange(failure_, std::nullopt);
     }
-    if (taken.message.contains("exceeds memory limits") || taken.message.contains("exceeds table limits")) {
+    if (taken.message.contains("exceeds memory limits") ||
+        taken.message.contains("exceeds table limits")) {
       taken.code = ErrorCode::kLimitExceeded;
     } else if (taken.message.contains("maximum concurrent")) {
       taken.code = ErrorCode::kNoRoom;
@@ -103,13 +117,14 @@ class WasmtimeInstance final : public ModuleInstance {
     return failure_.has_value();
   }
 
-  static wasmtime_error_t* on_epoch(wasmtime_context_t* /*context*/, void* data, std::uint64_t* delta,
-                                    wasmtime_update_deadline_kind_t* kind) {
+  static wasmtime_error_t* on_epoch(wasmtime_context_t* /*context*/, void* data,
+                                    std::uint64_t* delta, wasmtime_update_deadline_kind_t* kind) {
     auto& self = *static_cast<WasmtimeInstance*>(data);
     if (self.interrupted()) return wasmtime_error_new("interrupted");
     *delta = kTicksBetweenLooks;
-    *kind = self.sliced_ && MonotonicClock::now() >= self.slice_end_ ? WASMTIME_UPDATE_DEADLINE_YIELD
-                                                                     : WASMTIME_UPDATE_DEADLINE_CONTINUE;
+    *kind = self.sliced_ && MonotonicClock::now() >= self.slice_end_
+                ? WASMTIME_UPDATE_DEADLINE_YIELD
+                : WASMTIME_UPDATE_DEADLINE_CONTINUE;
     return nullptr;
   }
 
@@ -131,7 +146,8 @@ class WasmtimeInstance final : public ModuleInstance {
 
 class WasmtimeContext final : public Context {
  public:
-  WasmtimeContext(std::shared_ptr<Engine> engine_, wasmtime_linker_t* linker_) : engine(std::move(engine_)), linker(linker_) {}
+  WasmtimeContext(std::shared_ptr<Engine> engine_, wasmtime_linker_t* linker_)
+      : engine(std::move(engine_)), linker(linker_) {}
   WasmtimeContext(WasmtimeContext&&) = delete;
   ~WasmtimeContext() override {
     if (pre != nullptr) wasmtime_instance_pre_delete(pre);
@@ -140,7 +156,8 @@ class WasmtimeContext final : public Context {
 
   Outcome<std::unique_ptr<ModuleInstance>> create(const InstanceOptions& options) override {
     if (options.limits.fuel && !engine->fuel) {
-      return fail(ErrorCode::kInvalidConfiguration, "fuel is limited, but the engine was made without fuel");
+      return fail(ErrorCode::kInvalidConfiguration,
+                  "fuel is limited, but the engine was made without fuel");
     }
     return std::make_unique<WasmtimeInstance>(*this, options);
   }
@@ -161,13 +178,16 @@ class WasmtimeHostCall final : public HostCall {
   std::span<std::byte> memory() override {
     if (!instance_.has_memory_) {  // the start function runs
       wasmtime_extern_t found;
-      if (!wasmtime_caller_export_get(caller_, "memory", 6, &found) || found.kind != WASMTIME_EXTERN_MEMORY) return {};
+      if (!wasmtime_caller_export_get(caller_, "memory", 6, &found) ||
+          found.kind != WASMTIME_EXTERN_MEMORY)
+        return {};
       instance_.memory_ = found;
       instance_.has_memory_ = true;
     }
     wasmtime_context_t* context = wasmtime_caller_context(caller_);
-    return {reinterpret_cast<std::byte*>(wasmtime_memory_data(context, &instance_.memory_.of.memory)),
-            wasmtime_memory_data_size(context, &instance_.memory_.of.memory)};
+    return {
+        reinterpret_cast<std::byte*>(wasmtime_memory_data(context, &instance_.memory_.of.memory)),
+        wasmtime_memory_data_size(context, &instance_.memory_.of.memory)};
   }
 
  private:
@@ -176,7 +196,8 @@ class WasmtimeHostCall final : public HostCall {
 };
 
 WasmtimeInstance& instance_of(wasmtime_caller_t* caller) {
-  return *static_cast<WasmtimeInstance*>(wasmtime_context_get_data(wasmtime_caller_context(caller)));
+  return *static_cast<WasmtimeInstance*>(
+      wasmtime_context_get_data(wasmtime_caller_context(caller)));
 }
 
 wasm_trap_t* end_guest(WasmtimeInstance& instance, Error error) {
@@ -185,7 +206,8 @@ wasm_trap_t* end_guest(WasmtimeInstance& instance, Error error) {
   return wasmtime_trap_new(kMessage.data(), kMessage.size());
 }
 
-wasm_trap_t* on_host_call(void* env, wasmtime_caller_t* caller, wasmtime_val_raw_t* slots, std::size_t /*count*/) {
+wasm_trap_t* on_host_call(void* env, wasmtime_caller_t* caller, wasmtime_val_raw_t* slots,
+                          std::size_t /*count*/) {
   const HostFunction& function = static_cast<const Bound*>(env)->function;
   WasmtimeInstance& instance = instance_of(caller);
   WasmtimeHostCall call(instance, caller);
@@ -200,21 +222,24 @@ bool has_waited(void* env) {
   return true;
 }
 
-void on_waiting_host_call(void* env, wasmtime_caller_t* caller, const wasmtime_val_t* params, std::size_t params_count,
-                          wasmtime_val_t* results, std::size_t results_count, wasm_trap_t** trap,
+void on_waiting_host_call(void* env, wasmtime_caller_t* caller, const wasmtime_val_t* params,
+                          std::size_t params_count, wasmtime_val_t* results,
+                          std::size_t results_count, wasm_trap_t** trap,
                           wasmtime_async_continuation_t* continuation) {
   const HostFunction& function = static_cast<const Bound*>(env)->function;
   WasmtimeInstance& instance = instance_of(caller);
   WasmtimeHostCall call(instance, caller);
   std::vector<Value> slots(std::max(params_count, results_count));
-  for (std::size_t i = 0; i < params_count; ++i) std::memcpy(slots[i].bytes, &params[i].of, sizeof(Value));
+  for (std::size_t i = 0; i < params_count; ++i)
+    std::memcpy(slots[i].bytes, &params[i].of, sizeof(Value));
   function.invoke(function.callable.get(), call, slots.data());
   *continuation = {.callback = has_waited, .env = &instance, .finalizer = nullptr};
   if (call.error) {
     *trap = end_guest(instance, *std::move(call.error));
     return;
   }
-  for (std::size_t i = 0; i < results_count; ++i) results[i] = to_wasmtime(function.type.results[i], slots[i]);
+  for (std::size_t i = 0; i < results_count; ++i)
+    results[i] = to_wasmtime(function.type.results[i], slots[i]);
   if (const auto& until = call.waits_until()) instance.waits_until_ = until->at;
 }
 
@@ -254,7 +279,8 @@ class WasmtimeExecution : public Execution {
       return std::unexpected(
           instance_.take_failure(std::exchange(error_, nullptr), std::exchange(trap_, nullptr)));
     }
-    if (instance_.failure_) return std::unexpected(*std::exchange(instance_.failure_, std::nullopt));
+    if (instance_.failure_)
+      return std::unexpected(*std::exchange(instance_.failure_, std::nullopt));
     return {};
   }
 
@@ -281,8 +307,8 @@ class WasmtimeStart final : public WasmtimeExecution {
  public:
   ~WasmtimeStart() override { abandon(); }
   explicit WasmtimeStart(WasmtimeInstance& instance) : WasmtimeExecution(instance) {
-    future_ = wasmtime_instance_pre_instantiate_async(instance.context_.pre, instance.store_context_,
-                                                      &instance.instance_, &trap_, &error_);
+    future_ = wasmtime_instance_pre_instantiate_async(
+        instance.context_.pre, instance.store_context_, &instance.instance_, &trap_, &error_);
   }
 
  private:
@@ -290,7 +316,8 @@ class WasmtimeStart final : public WasmtimeExecution {
     instance_.started_ = true;
     wasmtime_extern_t found;
     if (!instance_.has_memory_ &&
-        wasmtime_instance_export_get(instance_.store_context_, &instance_.instance_, "memory", 6, &found) &&
+        wasmtime_instance_export_get(instance_.store_context_, &instance_.instance_, "memory", 6,
+                                     &found) &&
         found.kind == WASMTIME_EXTERN_MEMORY) {
       instance_.memory_ = found;
       instance_.has_memory_ = true;
@@ -301,14 +328,16 @@ class WasmtimeStart final : public WasmtimeExecution {
 class WasmtimeCall final : public WasmtimeExecution {
  public:
   ~WasmtimeCall() override { abandon(); }  // while what the future points to is there
-  WasmtimeCall(WasmtimeInstance& instance, const wasmtime_func_t& function, const FunctionType& type,
-               std::span<const Value> params)
+  WasmtimeCall(WasmtimeInstance& instance, const wasmtime_func_t& function,
+               const FunctionType& type, std::span<const Value> params)
       : WasmtimeExecution(instance), function_(function), raw_results_(type.results.size()) {
     std::vector<wasmtime_val_t> values;
     values.reserve(type.params.size());
-    for (std::size_t i = 0; i < type.params.size(); ++i) values.push_back(to_wasmtime(type.params[i], params[i]));
-    future_ = wasmtime_func_call_async(instance.store_context_, &function_, values.data(), values.size(),
-                                       raw_results_.data(), raw_results_.size(), &trap_, &error_);
+    for (std::size_t i = 0; i < type.params.size(); ++i)
+      values.push_back(to_wasmtime(type.params[i], params[i]));
+    future_ =
+        wasmtime_func_call_async(instance.store_context_, &function_, values.data(), values.size(),
+                                 raw_results_.data(), raw_results_.size(), &trap_, &error_);
   }
 
  private:
@@ -322,7 +351,8 @@ class WasmtimeCall final : public WasmtimeExecution {
 
 class WasmtimeFunction final : public FunctionInstance {
  public:
-  WasmtimeFunction(WasmtimeInstance& instance, const wasmtime_func_t& function, const FunctionType& type)
+  WasmtimeFunction(WasmtimeInstance& instance, const wasmtime_func_t& function,
+                   const FunctionType& type)
       : instance_(instance), function_(function), type_(type) {}
 
   const FunctionType& type() const override { return type_; }
@@ -336,19 +366,22 @@ class WasmtimeFunction final : public FunctionInstance {
       return {};
     }
     prepare(interruption);
-    if (instance_.interrupted()) return std::unexpected(*std::exchange(instance_.failure_, std::nullopt));
+    if (instance_.interrupted())
+      return std::unexpected(*std::exchange(instance_.failure_, std::nullopt));
     EpochTicker& ticker = *instance_.context_.engine->ticker;
     wasm_trap_t* trap = nullptr;
     ticker.enter();
-    wasmtime_error_t* error =
-        wasmtime_func_call_unchecked(instance_.store_context_, &function_,
-                                     reinterpret_cast<wasmtime_val_raw_t*>(slots.data()), slots.size(), &trap);
+    wasmtime_error_t* error = wasmtime_func_call_unchecked(
+        instance_.store_context_, &function_, reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
+        slots.size(), &trap);
     ticker.leave();
-    if (error != nullptr || trap != nullptr) return std::unexpected(instance_.take_failure(error, trap));
+    if (error != nullptr || trap != nullptr)
+      return std::unexpected(instance_.take_failure(error, trap));
     return {};
   }
 
-  Outcome<std::unique_ptr<Execution>> start(Interruption interruption, std::span<const Value> params) override {
+  Outcome<std::unique_ptr<Execution>> start(Interruption interruption,
+                                            std::span<const Value> params) override {
     if (params.size() < type_.params.size()) return std::unexpected(too_few(params.size()));
     prepare(std::move(interruption));
     return std::make_unique<WasmtimeCall>(instance_, function_, type_, params);
@@ -362,7 +395,8 @@ class WasmtimeFunction final : public FunctionInstance {
   }
   Error too_few(std::size_t given) const {
     return {.code = ErrorCode::kInvalidConfiguration,
-            .message = fmt::format("{} values given to a function of type {}", given, to_string(type_))};
+            .message =
+                fmt::format("{} values given to a function of type {}", given, to_string(type_))};
   }
 
   WasmtimeInstance& instance_;
@@ -372,7 +406,8 @@ class WasmtimeFunction final : public FunctionInstance {
 
 class WasmtimeMemory final : public Memory {
  public:
-  WasmtimeMemory(wasmtime_context_t* context, const wasmtime_memory_t& memory) : context_(context), memory_(memory) {}
+  WasmtimeMemory(wasmtime_context_t* context, const wasmtime_memory_t& memory)
+      : context_(context), memory_(memory) {}
   std::span<std::byte> view() override {
     return {reinterpret_cast<std::byte*>(wasmtime_memory_data(context_, &memory_)),
             wasmtime_memory_data_size(context_, &memory_)};
@@ -393,8 +428,10 @@ WasmtimeInstance::WasmtimeInstance(WasmtimeContext& context, const InstanceOptio
                          options.limits.table_elements_max, -1, -1, -1);
   wasmtime_store_epoch_deadline_callback(store_, on_epoch, this, nullptr);
   if (context.engine->fuel) {
-    const std::uint64_t fuel = options.limits.fuel.value_or(std::numeric_limits<std::int64_t>::max());
-    if (wasmtime_error_t* error = wasmtime_context_set_fuel(store_context_, fuel)) wasmtime_error_delete(error);
+    const std::uint64_t fuel =
+        options.limits.fuel.value_or(std::numeric_limits<std::int64_t>::max());
+    if (wasmtime_error_t* error = wasmtime_context_set_fuel(store_context_, fuel))
+      wasmtime_error_delete(error);
   }
 }
 
@@ -417,7 +454,8 @@ std::unique_ptr<FunctionInstance> WasmtimeInstance::function(std::string_view na
 std::unique_ptr<Memory> WasmtimeInstance::memory(std::string_view name) {
   CHECK(started_);
   wasmtime_extern_t found;
-  if (!wasmtime_instance_export_get(store_context_, &instance_, name.data(), name.size(), &found)) return nullptr;
+  if (!wasmtime_instance_export_get(store_context_, &instance_, name.data(), name.size(), &found))
+    return nullptr;
   if (found.kind != WASMTIME_EXTERN_MEMORY) {
     wasmtime_extern_delete(&found);
     return nullptr;
@@ -426,7 +464,8 @@ std::unique_ptr<Memory> WasmtimeInstance::memory(std::string_view name) {
 }
 
 wasm_valtype_t* make_type(ValueType type) {
-  static constexpr wasm_valkind_t kKinds[] = {WASM_I32, WASM_I64, WASM_F32, WASM_F64, WASM_I32, WASM_FUNCREF, WASM_EXTERNREF};
+  static constexpr wasm_valkind_t kKinds[] = {WASM_I32, WASM_I64,     WASM_F32,      WASM_F64,
+                                              WASM_I32, WASM_FUNCREF, WASM_EXTERNREF};
   CHECK(type != ValueType::kV128);  // no number of a host function's is one
   return wasm_valtype_new(kKinds[static_cast<std::size_t>(type)]);
 }
@@ -447,12 +486,12 @@ wasmtime_error_t* define(WasmtimeContext& context, const HostFunction& function)
   Bound* bound = context.bound.emplace_back(std::make_unique<Bound>(function)).get();
   wasm_functype_t* type = make_type(function.type);
   const auto define_one = [&](auto* defining, auto* callback) {
-    return defining(context.linker, function.module.data(), function.module.size(), function.name.data(),
-                    function.name.size(), type, callback, bound, nullptr);
+    return defining(context.linker, function.module.data(), function.module.size(),
+                    function.name.data(), function.name.size(), type, callback, bound, nullptr);
   };
-  wasmtime_error_t* error = function.may_wait
-                                ? define_one(wasmtime_linker_define_async_func, on_waiting_host_call)
-                                : define_one(wasmtime_linker_define_func_unchecked, on_host_call);
+  wasmtime_error_t* error =
+      function.may_wait ? define_one(wasmtime_linker_define_async_func, on_waiting_host_call)
+                        : define_one(wasmtime_linker_define_func_unchecked, on_host_call);
   wasm_functype_delete(type);
   context.waits |= function.may_wait;
   return error;
@@ -460,9 +499,11 @@ wasmtime_error_t* define(WasmtimeContext& context, const HostFunction& function)
 
 }  // namespace
 
-Outcome<std::unique_ptr<Context>> make_context(std::shared_ptr<Engine> engine, const wasmtime_module_t* module,
+Outcome<std::unique_ptr<Context>> make_context(std::shared_ptr<Engine> engine,
+                                               const wasmtime_module_t* module,
                                                const std::vector<ExternType>& imports,
-                                               const std::vector<ExternType>& exports, const HostModule& host) {
+                                               const std::vector<ExternType>& exports,
+                                               const HostModule& host) {
   wasmtime_linker_t* linker = wasmtime_linker_new(engine->engine);
   auto context = std::make_unique<WasmtimeContext>(std::move(engine), linker);
   context->exports = exports;
@@ -472,8 +513,9 @@ Outcome<std::unique_ptr<Context>> make_context(std::shared_ptr<Engine> engine, c
       return function.module == import.module && function.name == import.name;
     });
     if (import.kind != ExternKind::kFunction || offered == host.functions().end()) {
-      return fail(ErrorCode::kModuleInstantiateFailed,
-                  fmt::format("it imports {}.{}, which is not offered", import.module, import.name));
+      return fail(
+          ErrorCode::kModuleInstantiateFailed,
+          fmt::format("it imports {}.{}, which is not offered", import.module, import.name));
     }
     if (offered->type != import.function) {
       return fail(ErrorCode::kModuleInstantiateFailed,

@@ -1,11 +1,11 @@
 #pragma once
-// wasmtime behind wasm/runtime.h: Cranelift, fibers (guests run in slices), copy-on-write memories out
-// of a pool, interruption by epochs.
+// wasmtime behind wasm/runtime.h: Cranelift, fibers (guests run in slices), copy-on-write memories
+// out of a pool, interruption by epochs.
 //
 //   SEAM_ASSIGN_OR_RETURN(std::unique_ptr<Runtime> runtime, make_wasmtime({.instances_max = 64}));
 //
-// It installs handlers for SIGSEGV, SIGILL, SIGFPE and SIGBUS when it is made, and passes on whatever
-// is not a guest's.
+// It installs handlers for SIGSEGV, SIGILL, SIGFPE and SIGBUS when it is made, and passes on
+// whatever is not a guest's.
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +20,7 @@ struct WasmtimeOptions {
   // Instances that may live at once. Each takes 4 GiB of address space (no memory); a machine that
   // lends less gets fewer, and below 8 each memory is mapped when it is needed.
   std::uint32_t instances_max = 128;
-  bool fuel = false;                 // count instructions: costs 10 to 30 % of speed
+  bool fuel = false;                  // count instructions: costs 10 to 30 % of speed
   bool parallel_compilation = false;  // compile one module on all cores
 };
 

@@ -29,16 +29,18 @@ struct Guest {
   std::unique_ptr<ModuleInstance> instance;
 };
 
-Outcome<Guest> try_make(std::string_view text, const HostModule& host = {}, const InstanceOptions& options = {},
-                        Runtime& engine = runtime()) {
+Outcome<Guest> try_make(std::string_view text, const HostModule& host = {},
+                        const InstanceOptions& options = {}, Runtime& engine = runtime()) {
   Guest guest;
   SEAM_ASSIGN_OR_RETURN(guest.module, engine.compile(module_of(text)));
   SEAM_ASSIGN_OR_RETURN(guest.context, engine.link(*guest.module, host));
-  SEAM_ASSIGN_OR_RETURN(guest.instance, guest.context->instantiate(options, {Deadline::after(seconds(10)), {}}));
+  SEAM_ASSIGN_OR_RETURN(guest.instance,
+                        guest.context->instantiate(options, {Deadline::after(seconds(10)), {}}));
   return guest;
 }
 
-Guest make(std::string_view text, const HostModule& host = {}, const InstanceOptions& options = {}) {
+Guest make(std::string_view text, const HostModule& host = {},
+           const InstanceOptions& options = {}) {
   Outcome<Guest> guest = try_make(text, host, options);
   EXPECT_TRUE(guest) << guest.error().message;
   return std::move(*guest);
@@ -49,7 +51,8 @@ ErrorCode code_of(const auto& outcome) {
   return outcome.error().code;
 }
 
-Outcome<> call_void(Guest& guest, std::string_view name, Deadline deadline = Deadline::after(seconds(10))) {
+Outcome<> call_void(Guest& guest, std::string_view name,
+                    Deadline deadline = Deadline::after(seconds(10))) {
   return guest.instance->function(name)->call(deadline);
 }
 
@@ -77,11 +80,11 @@ TEST(Wasmtime, EveryNumberTypeCrossesBothWays) {
                      host);
   const Deadline never;
   EXPECT_EQ(guest.instance->function("a")->call<std::int32_t>(never, -21), -42);
-  EXPECT_EQ(guest.instance->function("b")->call<std::int64_t>(never, std::int64_t{1} << 40), std::int64_t{1} << 41);
+  EXPECT_EQ(guest.instance->function("b")->call<std::int64_t>(never, std::int64_t{1} << 40),
+            std::int64_t{1} << 41);
   EXPECT_EQ(guest.instance->function("c")->call<float>(never, 1.5F), 3.0F);
   EXPECT_EQ(guest.instance->function("d")->call<double>(never, -1e300 / 2), -1e300);
 }
-
 
 TEST(Wasmtime, RefusesBytesThatAreNoModule) {
   EXPECT_EQ(code_of(runtime().compile("")), ErrorCode::kModuleCompileFailed);
@@ -89,7 +92,8 @@ TEST(Wasmtime, RefusesBytesThatAreNoModule) {
   const std::string good = module_of(R"((module (func (export "f") (result i32) i32.const 1)))");
   for (std::size_t size = 0; size < good.size(); ++size) {
     if (size == 8 || size == 15) continue;  // a cut behind the header or the types leaves a module
-    EXPECT_EQ(code_of(runtime().compile(std::string_view(good).substr(0, size))), ErrorCode::kModuleCompileFailed)
+    EXPECT_EQ(code_of(runtime().compile(std::string_view(good).substr(0, size))),
+              ErrorCode::kModuleCompileFailed)
         << size;
   }
 }
@@ -123,9 +127,12 @@ TEST(Wasmtime, NamesAnImportThatIsNotOffered) {
 TEST(Wasmtime, CallsWithOtherTypesAreRefusedAndLeaveTheInstanceUsable) {
   Guest guest = make(R"((module (func (export "f") (param i32) (result i32) local.get 0)))");
   const auto function = guest.instance->function("f");
-  EXPECT_EQ(code_of(function->call<std::int64_t>(Deadline::never(), 1)), ErrorCode::kInvalidConfiguration);
-  EXPECT_EQ(code_of(function->call<std::int32_t>(Deadline::never(), 1.0)), ErrorCode::kInvalidConfiguration);
-  EXPECT_EQ(code_of(function->call<std::int32_t>(Deadline::never())), ErrorCode::kInvalidConfiguration);
+  EXPECT_EQ(code_of(function->call<std::int64_t>(Deadline::never(), 1)),
+            ErrorCode::kInvalidConfiguration);
+  EXPECT_EQ(code_of(function->call<std::int32_t>(Deadline::never(), 1.0)),
+            ErrorCode::kInvalidConfiguration);
+  EXPECT_EQ(code_of(function->call<std::int32_t>(Deadline::never())),
+            ErrorCode::kInvalidConfiguration);
   EXPECT_EQ(function->call<std::int32_t>(Deadline::never(), 7), 7);
   EXPECT_EQ(guest.instance->function("g"), nullptr);
 }
@@ -145,7 +152,8 @@ TEST(Wasmtime, EachTrapHasItsKind) {
   for (const TrapKind kind :
        {TrapKind::kUnreachable, TrapKind::kMemoryOutOfBounds, TrapKind::kTableOutOfBounds,
         TrapKind::kIndirectCallToNull, TrapKind::kBadSignature, TrapKind::kIntegerOverflow,
-        TrapKind::kIntegerDivisionByZero, TrapKind::kBadConversionToInteger, TrapKind::kStackOverflow}) {
+        TrapKind::kIntegerDivisionByZero, TrapKind::kBadConversionToInteger,
+        TrapKind::kStackOverflow}) {
     const Outcome<> outcome = call_void(guest, to_string(kind));
     EXPECT_EQ(code_of(outcome), ErrorCode::kTrapped) << to_string(kind);
     EXPECT_EQ(to_string(outcome.error().trap), to_string(kind));
@@ -154,7 +162,8 @@ TEST(Wasmtime, EachTrapHasItsKind) {
 }
 
 TEST(Wasmtime, ATrapTellsWhoCalledWhom) {
-  Guest guest = make(R"((module (func $inner unreachable) (func $outer (export "f") call $inner)))");
+  Guest guest =
+      make(R"((module (func $inner unreachable) (func $outer (export "f") call $inner)))");
   const Outcome<> outcome = call_void(guest, "f");
   ASSERT_FALSE(outcome);
   ASSERT_EQ(outcome.error().backtrace.size(), 2U);
@@ -201,7 +210,8 @@ TEST(Wasmtime, HostFunctionsSeeTheGuestsMemoryAndTheInstancesState) {
 }
 
 TEST(Wasmtime, MemoryIsBoundsChecked) {
-  Guest guest = make(R"((module (memory (export "memory") 1) (func (export "grow") (drop (memory.grow (i32.const 1))))))");
+  Guest guest = make(
+      R"((module (memory (export "memory") 1) (func (export "grow") (drop (memory.grow (i32.const 1))))))");
   const auto memory = guest.instance->memory();
   const std::string text = "hello";
   EXPECT_TRUE(memory->write(65531, std::as_bytes(std::span(text))));
@@ -250,12 +260,14 @@ constexpr std::string_view kSpin = R"((module (func (export "spin") (loop $l (br
 
 TEST(Wasmtime, ASpinningGuestIsInterruptedAtItsDeadline) {
   Guest guest = make(kSpin);
-  EXPECT_EQ(code_of(call_void(guest, "spin", Deadline::after(milliseconds(20)))), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(code_of(call_void(guest, "spin", Deadline::after(milliseconds(20)))),
+            ErrorCode::kDeadlineExceeded);
 }
 
 TEST(Wasmtime, ADeadlineThatHasPassedRunsNothing) {
   Guest guest = make(R"((module (func (export "f") unreachable)))");
-  EXPECT_EQ(code_of(call_void(guest, "f", Deadline::after(milliseconds(0)))), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(code_of(call_void(guest, "f", Deadline::after(milliseconds(0)))),
+            ErrorCode::kDeadlineExceeded);
 }
 
 TEST(Wasmtime, ASpinningGuestIsInterruptedWhenCancelled) {
@@ -265,14 +277,17 @@ TEST(Wasmtime, ASpinningGuestIsInterruptedWhenCancelled) {
     std::this_thread::sleep_for(milliseconds(20));
     source.request_stop();
   });
-  EXPECT_EQ(code_of(guest.instance->function("spin")->call({Deadline::never(), source.get_token()}, {})),
-            ErrorCode::kCancelled);
+  EXPECT_EQ(
+      code_of(guest.instance->function("spin")->call({Deadline::never(), source.get_token()}, {})),
+      ErrorCode::kCancelled);
 }
 
 TEST(Wasmtime, ASpinningStartFunctionIsInterruptedToo) {
-  const auto module = *runtime().compile(module_of("(module (func $s (loop $l (br $l))) (start $s))"));
+  const auto module =
+      *runtime().compile(module_of("(module (func $s (loop $l (br $l))) (start $s))"));
   const auto context = *runtime().link(*module, {});
-  EXPECT_EQ(code_of(context->instantiate({}, {Deadline::after(milliseconds(20)), {}})), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(code_of(context->instantiate({}, {Deadline::after(milliseconds(20)), {}})),
+            ErrorCode::kDeadlineExceeded);
 }
 
 constexpr std::string_view kCount = R"((module
@@ -324,17 +339,22 @@ TEST(Wasmtime, AWaitingGuestHoldsNoThread) {
   EXPECT_GE(MonotonicClock::now() - start, milliseconds(30));
   // The blocking call works on the same instance.
   EXPECT_EQ(guest.instance->function("f")->call<std::int32_t>(Deadline::never()), 31);
-  EXPECT_EQ(code_of(guest.instance->function("f")->call<std::int32_t>(Deadline::after(milliseconds(5)))),
-            ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(
+      code_of(guest.instance->function("f")->call<std::int32_t>(Deadline::after(milliseconds(5)))),
+      ErrorCode::kDeadlineExceeded);
 }
 
 TEST(Wasmtime, FuelThatIsUsedUpIsLimitExceeded) {
-  EXPECT_EQ(code_of(try_make(kCount, {}, {.limits = {.fuel = 1000}})), ErrorCode::kInvalidConfiguration);
+  EXPECT_EQ(code_of(try_make(kCount, {}, {.limits = {.fuel = 1000}})),
+            ErrorCode::kInvalidConfiguration);
   const std::unique_ptr<Runtime> engine = *make_wasmtime({.instances_max = 8, .fuel = true});
   Guest guest = *try_make(kCount, {}, {.limits = {.fuel = 1000}}, *engine);
-  EXPECT_EQ(guest.instance->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{10}), 10);
+  EXPECT_EQ(
+      guest.instance->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{10}),
+      10);
   EXPECT_LT(*guest.instance->fuel_left(), 1000U);
-  EXPECT_EQ(code_of(guest.instance->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{1'000'000})),
+  EXPECT_EQ(code_of(guest.instance->function("count")->call<std::int64_t>(Deadline::never(),
+                                                                          std::int64_t{1'000'000})),
             ErrorCode::kLimitExceeded);
 }
 
@@ -344,7 +364,8 @@ TEST(Wasmtime, SerialisedCodeRunsAndForeignCodeIsRefused) {
   const auto loaded = *runtime().load(code);
   EXPECT_EQ(loaded->exports().size(), 1U);
   const auto both = *runtime().instantiate_with_host(*loaded, {}, {});
-  EXPECT_EQ(both.instance->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{5}), 5);
+  EXPECT_EQ(
+      both.instance->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{5}), 5);
   EXPECT_EQ(code_of(runtime().load("junk")), ErrorCode::kModuleCompileFailed);
   const std::unique_ptr<Runtime> other = *make_wasmtime({.instances_max = 8, .fuel = true});
   EXPECT_EQ(code_of(other->load(code)), ErrorCode::kModuleCompileFailed);
@@ -383,7 +404,8 @@ TEST(Wasmtime, AnInstanceSeesNothingOfTheOneBefore) {
       (i32.store (i32.const 200000) (i32.const 7)) (local.get 0))))"));
   const auto context = *runtime().link(*module, {});
   for (int i = 0; i < 100; ++i) {
-    EXPECT_EQ((*context->instantiate({}, {}))->function("f")->call<std::int32_t>(Deadline::never()), 0);
+    EXPECT_EQ((*context->instantiate({}, {}))->function("f")->call<std::int32_t>(Deadline::never()),
+              0);
   }
 }
 
@@ -396,7 +418,9 @@ TEST(Wasmtime, TwoThreadsShareOneModule) {
       for (int i = 1; i < 300; ++i) {
         const auto instance = context->instantiate({}, {});
         ASSERT_TRUE(instance);
-        EXPECT_EQ((*instance)->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{i}), i);
+        EXPECT_EQ(
+            (*instance)->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{i}),
+            i);
       }
     });
   }
