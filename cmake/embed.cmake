@@ -4,7 +4,7 @@
 function(seam_embed target)
   cmake_parse_arguments(E "" "NAME;FILE;TARGET" "" ${ARGN})
   if(E_TARGET)
-    get_target_property(folder ${E_TARGET} BINARY_DIR)
+    get_target_property(folder ${E_TARGET} LIBRARY_OUTPUT_DIRECTORY)
     set(E_FILE ${folder}/${CMAKE_SHARED_LIBRARY_PREFIX}${E_TARGET}${CMAKE_SHARED_LIBRARY_SUFFIX})
     add_dependencies(${target} ${E_TARGET})
   endif()

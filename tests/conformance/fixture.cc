@@ -1,0 +1,154 @@
+#include "conformance/fixture.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "base/identifier.h"
+
+namespace seam::conformance {
+
+namespace {
+
+std::size_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+// Runs a task on a loop from outside and waits for its end.
+void run_on(EventLoop& loop, std::function<Task<>()> make) {
+  std::atomic<bool> ended = false;
+  loop.post([&] {
+    start(make(), [&ended] {
+      ended = true;
+      ended.notify_all();
+    });
+  });
+  ended.wait(false);
+}
+
+}  // namespace
+
+House::House(process::SpawnerProcess process) : spawner_pid_(process.pid()) {
+  folder_ = fmt::format("/tmp/seam-conformance-{}", random_uuid());
+  std::filesystem::create_directories(folder_);
+  for (int i = 0; i < 2; ++i) {
+    loops_.push_back(std::make_unique<EventLoop>(fmt::format("loop-{}", i)));
+    loop_pointers_.push_back(loops_.back().get());
+  }
+  spawner_ = std::make_unique<process::Spawner>(std::move(process), *loops_.front());
+  descriptors_before_ = open_descriptors();
+  for (const Language& language : languages()) {
+    Result<std::unique_ptr<runtimes::Runtime>> made =
+        language.create({.spawner = *spawner_, .loops = loop_pointers_, .folder = folder_});
+    if (!made) {
+      ADD_FAILURE() << language.name << ": " << made.error().message;
+      continue;
+    }
+    runtimes_[language.name] = *std::move(made);
+  }
+  for (EventLoop* loop : loop_pointers_) threads_.emplace_back([loop] { loop->run(); });
+}
+
+runtimes::Runtime& House::runtime(const std::string& language) { return *runtimes_.at(language); }
+
+std::vector<std::string> House::shut_down() {
+  for (auto& [name, runtime] : runtimes_) {
+    run_on(*loops_.front(), [&runtime] { return runtime->shut_down(); });
+    runtime.reset();
+  }
+  // What the loops still do with descriptors that were given back.
+  for (EventLoop* loop : loop_pointers_)
+    run_on(*loop, [loop]() { return loop->sleep(Deadline::after(milliseconds(20))); });
+  std::vector<std::string> left;
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", spawner_pid_));
+  for (std::string pid; children >> pid;) {
+    std::ifstream file("/proc/" + pid + "/cmdline");
+    std::string command;
+    std::getline(file, command, '\0');
+    left.push_back(fmt::format("process {} ({})", pid, command));
+  }
+  if (const std::size_t now = open_descriptors(); now != descriptors_before_)
+    left.push_back(fmt::format("{} descriptors, {} before", now, descriptors_before_));
+  return left;
+}
+
+House::~House() {
+  for (EventLoop* loop : loop_pointers_) loop->stop();
+  for (std::thread& thread : threads_) thread.join();
+  spawner_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::shared_ptr<runtimes::Program> make_program(const Language& language,
+                                                const std::string& source) {
+  auto program = std::make_shared<runtimes::Program>();
+  program->id = "test:" + random_uuid();
+  program->tenant = "tenant:" + program->id;
+  program->language_title = language.name + "-test";
+  program->content = source;
+  program->hash = sha256_hex(source);
+  return program;
+}
+
+RunningCall::RunningCall(const Language& language, runtimes::ProgramPtr program, std::string params,
+                         CallOptions options)
+    : loop_(house().loop(options.loop)),
+      program_(std::move(program)),
+      params_(std::move(params)),
+      context_(std::move(options.context)) {
+  call_ = {.call_id = "call",
+           .params = params_,
+           .context = context_,
+           .deadline = Deadline::after(options.time),
+           .cancelled = options.cancelled};
+  runtimes::Runtime& runtime = house().runtime(language.name);
+  loop_.post([this, &runtime] {
+    start(runtime.run(program_, call_, *this), [this](runtimes::Outcome outcome) {
+      EXPECT_TRUE(loop_.is_current()) << "run() resumed on another loop";
+      outcome_ = std::move(outcome);
+      ended_ = true;
+      ended_.notify_all();
+    });
+  });
+}
+
+const runtimes::Outcome& RunningCall::wait() {
+  ended_.wait(false);
+  return *outcome_;
+}
+
+std::string RunningCall::trouble() {
+  const auto& value = wait().value;
+  if (const auto* error = std::get_if<Error>(&value))
+    return fmt::format("{}: {}", to_string(error->code), error->message);
+  if (const auto* error = std::get_if<runtimes::FunctionError>(&value))
+    return fmt::format("function error {}, {}: {}", static_cast<int>(error->kind), error->type,
+                       error->message);
+  return {};
+}
+
+const std::string& RunningCall::result() {
+  EXPECT_EQ(trouble(), "");
+  return result_;
+}
+
+const runtimes::FunctionError& RunningCall::function_error() {
+  static const runtimes::FunctionError none;
+  if (const auto* error = std::get_if<runtimes::FunctionError>(&wait().value)) return *error;
+  ADD_FAILURE() << "no error of the function: " << trouble() << result_.substr(0, 200);
+  return none;
+}
+
+const Error& RunningCall::host_error() {
+  static const Error none;
+  if (const auto* error = std::get_if<Error>(&wait().value)) return *error;
+  ADD_FAILURE() << "no error of the host: " << trouble() << result_.substr(0, 200);
+  return none;
+}
+
+}  // namespace seam::conformance
