@@ -11,6 +11,9 @@
 // there: put_session() of a known session leaves them, since calls that still wait in the journal
 // will be added. delete_session() keeps the row, as "ended" and without its script and context,
 // for as long as records are kept.
+//
+// The loops that call the store outlive it: destroy it first. Destroying it does what waits and
+// joins its threads; a coroutine that still waits then is resumed by its loop if that runs.
 
 #include <cstddef>
 #include <filesystem>

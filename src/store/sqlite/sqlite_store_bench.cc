@@ -101,7 +101,7 @@ void mask(benchmark::State& state) {
     mask_secrets(json, kPayloadBytesMax, out);
     benchmark::DoNotOptimize(out.data());
   }
-  state.SetBytesProcessed(static_cast<std::int64_t>(json.size() * state.iterations()));
+  state.SetBytesProcessed(static_cast<std::int64_t>(json.size()) * state.iterations());
 }
 BENCHMARK(mask);
 

@@ -185,9 +185,10 @@ TEST_F(SqliteStoreTest, TwoLoopsAndTheDrainWorkAtOnce) {
   std::atomic<int> good{0};
   const WallTime now = clock_.wall_now();
   std::vector<std::thread> threads;
+  EventLoop loops[2] = {EventLoop("loop-0"), EventLoop("loop-1")};
   for (int t = 0; t < 2; ++t) {
     threads.emplace_back([&, t] {
-      EventLoop loop("loop");
+      EventLoop& loop = loops[t];
       int left = kPerLoop;
       for (int i = 0; i < kPerLoop; ++i) {
         loop.post([&, i] {
@@ -206,6 +207,7 @@ TEST_F(SqliteStoreTest, TwoLoopsAndTheDrainWorkAtOnce) {
     ASSERT_TRUE(store_->write_records({{0, i, make_record("0", now)}}).has_value());
   }
   for (std::thread& thread : threads) thread.join();
+  open();  // ends the first store before its loops
   EXPECT_EQ(good, 2 * kPerLoop);
   EXPECT_EQ(load().sessions.size(), 2U * kPerLoop);
 }
@@ -226,6 +228,7 @@ TEST_F(SqliteStoreTest, OneFailureInAGroupLeavesTheOthers) {
     start(store_->put_session(make_session("b", clock_.wall_now())), done(2));
   });
   loop.run();
+  open();  // ends the first store before its loop
   EXPECT_EQ(good, (std::vector<bool>{true, false, true}));
   EXPECT_EQ(load().sessions.size(), 2U);
 }
@@ -252,6 +255,7 @@ TEST_F(SqliteStoreTest, TooManyWaitingOperationsAreRefusedAtOnce) {
     }
   });
   loop.run();
+  open();  // ends the first store before its loop
   EXPECT_GT(refused, 0);
   EXPECT_EQ(load().sessions.size(), static_cast<std::size_t>(good));
 }

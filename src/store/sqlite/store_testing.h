@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/event_loop.h"
@@ -39,19 +40,21 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
-// Awaits `task` on a loop of this thread.
+// Awaits `task` on a loop of this thread, which stays until the thread ends: a store may still be
+// inside post() when the task is done.
 template <class T>
 T run_on_loop(Task<T> task) {
-  EventLoop loop("test");
+  static thread_local EventLoop loop("test");
   std::optional<T> result;
-  loop.post([&loop, &result, task = std::move(task)]() mutable {
-    start(std::move(task), [&](T value) {
+  loop.post([&result, task = std::move(task)]() mutable {
+    start(std::move(task), [&result](T value) {
       EXPECT_TRUE(loop.is_current());
       result.emplace(std::move(value));
-      loop.stop();
     });
   });
-  loop.run();
+  while (!result.has_value()) {
+    if (!loop.poll()) std::this_thread::yield();
+  }
   return *std::move(result);
 }
 
