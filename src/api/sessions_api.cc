@@ -39,12 +39,14 @@ http::Response no_session(std::string_view id) {
 
 SessionsApi::SessionsApi(functions::Sessions& sessions, functions::Registry& registry,
                          functions::Executor& executor, const functions::RuntimeMap& names,
-                         const Clock& clock, BodyLimits limits)
+                         const Clock& clock, functions::ImplementationOptions defaults,
+                         BodyLimits limits)
     : sessions_(sessions),
       registry_(registry),
       executor_(executor),
       names_(names),
       clock_(clock),
+      defaults_(std::move(defaults)),
       limits_(limits) {}
 
 void SessionsApi::mount(http::RouteTable& routes) {
@@ -126,7 +128,7 @@ Result<SessionsApi::Script> SessionsApi::make_script(const functions::ResolvedNa
     }
     content = *std::move(module);
   }
-  functions::ImplementationOptions options;
+  functions::ImplementationOptions options = defaults_;
   options.environment = context.environment;
   return Script{functions::make_program(std::move(language_title), std::move(content), options),
                 name.runtime};
@@ -242,7 +244,7 @@ Task<Result<SessionPtr>> SessionsApi::try_patch(SessionPtr session, std::string_
     next.runtime = std::move(made.runtime);
   } else if (context && next.script && next.script->environment != next.context.environment) {
     // A process has one environment: another one wants another program.
-    functions::ImplementationOptions options;
+    functions::ImplementationOptions options = defaults_;
     options.environment = next.context.environment;
     next.script =
         functions::make_program(session->language_title, session->script->content, options);

@@ -20,7 +20,7 @@ class SessionsApi {
  public:
   SessionsApi(functions::Sessions& sessions, functions::Registry& registry,
               functions::Executor& executor, const functions::RuntimeMap& names, const Clock& clock,
-              BodyLimits limits);
+              functions::ImplementationOptions defaults, BodyLimits limits);
   void mount(http::RouteTable& routes);
 
  private:
@@ -51,6 +51,7 @@ class SessionsApi {
   functions::Executor& executor_;
   const functions::RuntimeMap& names_;
   const Clock& clock_;
+  functions::ImplementationOptions defaults_;  // of a session's own script
   BodyLimits limits_;
 };
 

@@ -149,7 +149,7 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   record.client_ip = request.client_ip;
   record.user_id = context.user_id;
   record.request_headers = request.request_headers;
-  record.request_payload = store::masked(request.params, store::kPayloadBytesMax);
+  store::mask_secrets(request.params, store::kPayloadBytesMax, record.request_payload);
 
   const runtimes::Call call{.call_id = answer.call_id,
                             .params = request.params,
@@ -163,7 +163,9 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   answer.duration = clock_.now() - request.received_at;
   record.duration_us =
       static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(answer.duration).count());
-  record.response_payload = store::masked(record.response_payload, store::kPayloadBytesMax);
+  std::string response_payload;
+  store::mask_secrets(record.response_payload, store::kPayloadBytesMax, response_payload);
+  record.response_payload = std::move(response_payload);
   describe(record, answer.outcome);
   if (request.session) {
     record.session_expires_at = sessions_.touch(*request.session);

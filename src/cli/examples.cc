@@ -1,0 +1,67 @@
+#include "cli/examples.h"
+
+#include <array>
+#include <string_view>
+
+#include "base/log.h"
+
+namespace seam::embedded {
+std::string_view nodejs_calculator();
+std::string_view python_text_processor();
+std::string_view wasm_text_stats();
+}  // namespace seam::embedded
+
+namespace seam::cli {
+namespace {
+
+struct Example {
+  std::string_view language_title;
+  std::string_view content;
+  std::string_view description;
+  std::string_view schema;
+  std::string_view examples;
+  std::string_view tag;
+};
+
+std::array<Example, 3> all_examples() {
+  return {{
+      {"nodejs-calculator", embedded::nodejs_calculator(),
+       "Adds, subtracts, multiplies or divides two numbers.",
+       R"({"params":{"type":"object","required":["operation","a","b"],"properties":{)"
+       R"("operation":{"enum":["add","subtract","multiply","divide"]},"a":{"type":"number"},"b":{"type":"number"}}},)"
+       R"("result":{"type":"object","required":["result"],"properties":{"result":{"type":"number"}}}})",
+       R"([{"params":{"operation":"add","a":1,"b":2},"result":{"result":3}}])", "math"},
+      {"python-text_processor", embedded::python_text_processor(),
+       "Counts the words or characters of a text, or changes its case.",
+       R"({"params":{"type":"object","required":["action","text"],"properties":{)"
+       R"("action":{"enum":["count_words","count_chars","uppercase","lowercase"]},"text":{"type":"string"}}},)"
+       R"("result":{"type":"object","required":["result"]}})",
+       R"([{"params":{"action":"count_words","text":"to be or not"},"result":{"result":4}}])",
+       "text"},
+      {"wasm-text_stats", embedded::wasm_text_stats(),
+       "Counts lines, words, characters and bytes of a text, with its digests.",
+       R"({"params":{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}},"result":{"type":"object"}})",
+       R"([{"params":{"text":"to be or not\n"}}])", "text"},
+  }};
+}
+
+}  // namespace
+
+Task<> register_examples(functions::Registry& registry, functions::ImplementationOptions defaults) {
+  for (const Example& example : all_examples()) {
+    functions::PutRequest put;
+    put.language_title = example.language_title;
+    put.content = example.content;
+    put.description = example.description;
+    put.schema = example.schema;
+    put.examples = example.examples;
+    put.tags = {"example", std::string(example.tag)};
+    put.options = defaults;
+    const Result<functions::Written> written = co_await registry.put(std::move(put));
+    if (!written)
+      log_warning("the example {} is not registered: {}", example.language_title,
+                  written.error().message);
+  }
+}
+
+}  // namespace seam::cli

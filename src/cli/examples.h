@@ -1,0 +1,15 @@
+#pragma once
+// The functions that a fresh server has, so that a newcomer's first call is answered.
+
+#include "base/result.h"
+#include "base/task.h"
+#include "functions/registry.h"
+
+namespace seam::cli {
+
+// Registers each. Resumes on the calling loop. An example whose runtime cannot work here is left
+// out with a warning.
+[[nodiscard]] Task<> register_examples(functions::Registry& registry,
+                                       functions::ImplementationOptions defaults);
+
+}  // namespace seam::cli

@@ -1,0 +1,101 @@
+// `seam serve`: runs a function host until SIGTERM or SIGINT.
+
+#include "cli/serve.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "base/json_text.h"
+#include "base/log.h"
+#include "cli/wiring.h"
+#include "process/spawner.h"
+
+namespace seam::cli {
+namespace {
+
+// Blocked before any thread exists, so that every thread has them blocked and wait_for_stop() alone
+// takes them.
+sigset_t stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  return signals;
+}
+
+std::string_view wait_for_stop() {
+  const sigset_t signals = stop_signals();
+  int received = 0;
+  while (sigwait(&signals, &received) != 0) {
+  }
+  return received == SIGTERM ? "SIGTERM" : received == SIGINT ? "SIGINT" : "SIGHUP";
+}
+
+void report_start(const FunctionHost& host, const Settings& settings, bool json) {
+  const process::IsolationReport& isolation = host.isolation();
+  if (json) {
+    std::string line = R"({"event":"listening","url":)";
+    append_json_string(line, host.url());
+    line.append(R"(,"data":)");
+    append_json_string(line, settings.data.string());
+    line.append(R"(,"isolation":)").append(render_isolation(isolation)).append("}\n");
+    std::fputs(line.c_str(), stdout);
+  } else {
+    std::string missing;
+    for (const process::IsolationLayer& layer : isolation.layers) {
+      if (!layer.in_force) missing.append(missing.empty() ? "" : ", ").append(layer.name);
+    }
+    fmt::print("Seam listens on {}\n  data       {}\n  isolation  {}\n", host.url(),
+               settings.data.string(),
+               settings.isolation == process::Isolation::kOff
+                   ? "OFF: functions can do what this server can"
+               : missing.empty() ? "all layers in force"
+                                 : fmt::format("in force, without: {} (see seam doctor)", missing));
+    if (host.fresh())
+      fmt::print("  examples   nodejs-calculator, python-text_processor, wasm-text_stats\n");
+    fmt::print(
+        "Try    seam invoke nodejs-calculator --params '{{\"operation\":\"add\",\"a\":1,\"b\":2}}' "
+        "--url {}\nStop   Ctrl-C\n",
+        host.url());
+  }
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int serve(const LoadedSettings& loaded, bool json) {
+  const Settings& settings = loaded.settings;
+  std::signal(SIGPIPE, SIG_IGN);
+  Result<process::SpawnerProcess> spawner =
+      process::SpawnerProcess::start({.isolation = settings.isolation, .cgroup_name = {}});
+  if (!spawner) {
+    fmt::print(stderr, "seam: {}\n", spawner.error().message);
+    return 1;
+  }
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  set_log_level(settings.log_level);
+
+  Result<std::unique_ptr<FunctionHost>> host = FunctionHost::start(settings, *std::move(spawner));
+  if (!host) {
+    flush_log();
+    fmt::print(stderr, "seam: {}\n", host.error().message);
+    return 1;
+  }
+  report_start(**host, settings, json);
+  const std::string_view signal = wait_for_stop();
+  log_info("{}: no new calls; waiting up to {} s for those in flight (again: stop at once)", signal,
+           settings.drain_timeout.count());
+  // A second signal ends the process by its default action.
+  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  (*host)->stop();
+  log_info("stopped");
+  host->reset();
+  flush_log();
+  return 0;
+}
+
+}  // namespace seam::cli

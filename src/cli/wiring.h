@@ -1,0 +1,48 @@
+#pragma once
+// Builds a function host out of its settings: the only place that names adapters and mounts route
+// tables.
+//
+//   SEAM_ASSIGN_OR_RETURN(std::unique_ptr<FunctionHost> host, FunctionHost::start(settings,
+//   std::move(spawner))); … host->url() … host->stop();
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "cli/settings.h"
+#include "process/spawner.h"
+
+namespace seam::cli {
+
+// A running server with all its threads. Made, stopped and destroyed on one thread, which is none
+// of its own.
+class FunctionHost {
+ public:
+  // Opens the data directory, starts the threads, takes in what the store holds, registers the
+  // examples in a fresh data directory, and listens. Blocks until it serves. errors    those of its
+  // parts; the message names the setting or the file
+  [[nodiscard]] static Result<std::unique_ptr<FunctionHost>> start(const Settings& settings,
+                                                                   process::SpawnerProcess spawner);
+  ~FunctionHost();  // stops
+  FunctionHost(const FunctionHost&) = delete;
+  FunctionHost& operator=(const FunctionHost&) = delete;
+
+  [[nodiscard]] std::string url() const;  // "http://127.0.0.1:8080"
+  [[nodiscard]] const process::IsolationReport& isolation() const;
+  [[nodiscard]] bool fresh()
+      const;  // the data directory was empty, and the examples have been registered
+
+  // Says "not ready", answers what has been received, ends workers, writes records out. Blocks, at
+  // most drain_timeout and a little.
+  void stop();
+
+ private:
+  FunctionHost();
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+// The isolation report as JSON, for /health and `seam doctor`.
+[[nodiscard]] std::string render_isolation(const process::IsolationReport& report);
+
+}  // namespace seam::cli
