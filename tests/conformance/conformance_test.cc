@@ -27,8 +27,8 @@ class Conformance : public testing::TestWithParam<Language> {
   }
 };
 
-#define NEEDS(name) \
-  if (!has(name)) GTEST_SKIP() << language().name << " has no program \"" << (name) << "\""
+#define NEEDS(needed) \
+  if (!has(needed)) GTEST_SKIP() << language().name << " has no program \"" << (needed) << "\""
 
 TEST_P(Conformance, TakesEveryFormOfAScript) {
   for (const auto& [form, source] : language().forms) {
@@ -87,7 +87,9 @@ TEST_P(Conformance, SaysWhereAFunctionThrew) {
   EXPECT_EQ(error.message, "boom");
   EXPECT_EQ(error.line, language().throws_at.line);
   if (language().throws_at.column > 0) EXPECT_EQ(error.column, language().throws_at.column);
-  EXPECT_NE(error.stack_trace.find(":3"), std::string::npos) << error.stack_trace;
+  EXPECT_TRUE(error.stack_trace.find(":3") != std::string::npos ||
+              error.stack_trace.find("line 3") != std::string::npos)
+      << error.stack_trace;
 }
 
 TEST_P(Conformance, RefusesASourceThatCannotBeLoaded) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/identifier.h"
 
@@ -13,9 +14,15 @@ namespace seam::conformance {
 
 namespace {
 
-std::size_t open_descriptors() {
-  const std::filesystem::directory_iterator all("/proc/self/fd");
-  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+// What each open descriptor is, one line each.
+std::multiset<std::string> open_descriptors() {
+  std::multiset<std::string> all;
+  std::error_code gone;  // the one that lists them
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    all.insert(target.substr(0, target.find('[')));  // without the numbers of sockets and pipes
+  }
+  return all;
 }
 
 // Runs a task on a loop from outside and waits for its end.
@@ -40,6 +47,10 @@ House::House(process::SpawnerProcess process) : spawner_pid_(process.pid()) {
     loop_pointers_.push_back(loops_.back().get());
   }
   spawner_ = std::make_unique<process::Spawner>(std::move(process), *loops_.front());
+  for (EventLoop* loop : loop_pointers_) threads_.emplace_back([loop] { loop->run(); });
+  // Once each loop has waited it has the descriptors that it keeps.
+  for (EventLoop* loop : loop_pointers_)
+    run_on(*loop, [loop] { return loop->sleep(Deadline::after(milliseconds(1))); });
   descriptors_before_ = open_descriptors();
   for (const Language& language : languages()) {
     Result<std::unique_ptr<runtimes::Runtime>> made =
@@ -50,7 +61,6 @@ House::House(process::SpawnerProcess process) : spawner_pid_(process.pid()) {
     }
     runtimes_[language.name] = *std::move(made);
   }
-  for (EventLoop* loop : loop_pointers_) threads_.emplace_back([loop] { loop->run(); });
 }
 
 runtimes::Runtime& House::runtime(const std::string& language) { return *runtimes_.at(language); }
@@ -64,15 +74,20 @@ std::vector<std::string> House::shut_down() {
   for (EventLoop* loop : loop_pointers_)
     run_on(*loop, [loop]() { return loop->sleep(Deadline::after(milliseconds(20))); });
   std::vector<std::string> left;
-  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", spawner_pid_));
-  for (std::string pid; children >> pid;) {
-    std::ifstream file("/proc/" + pid + "/cmdline");
-    std::string command;
-    std::getline(file, command, '\0');
-    left.push_back(fmt::format("process {} ({})", pid, command));
+  {
+    std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", spawner_pid_));
+    for (std::string pid; children >> pid;) {
+      std::ifstream file("/proc/" + pid + "/cmdline");
+      std::string command;
+      std::getline(file, command, '\0');
+      left.push_back(fmt::format("process {} ({})", pid, command));
+    }
   }
-  if (const std::size_t now = open_descriptors(); now != descriptors_before_)
-    left.push_back(fmt::format("{} descriptors, {} before", now, descriptors_before_));
+  std::multiset<std::string> more = open_descriptors();
+  for (const std::string& before : descriptors_before_) {
+    if (const auto same = more.find(before); same != more.end()) more.erase(same);
+  }
+  for (const std::string& one : more) left.push_back("descriptor of " + one);
   return left;
 }
 

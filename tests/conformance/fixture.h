@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,7 +34,7 @@ class House {
   std::string folder_;
   std::map<std::string, std::unique_ptr<runtimes::Runtime>> runtimes_;
   std::vector<std::thread> threads_;
-  std::size_t descriptors_before_ = 0;
+  std::multiset<std::string> descriptors_before_;
 };
 
 House& house();
