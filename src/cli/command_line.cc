@@ -27,7 +27,7 @@ Usage: seam COMMAND [FLAGS]
 Start with:
   seam doctor
   seam serve
-  seam invoke nodejs-hello --params '{"name": "you"}'
+  seam invoke nodejs-calculator --params '{"operation": "add", "a": 1, "b": 2}'
 
 `seam COMMAND --help` tells more.
 )";
@@ -84,6 +84,9 @@ class Flags {
       app_.parse(std::move(arguments));
     } catch (const CLI::CallForHelp&) {
       return CommandResult{.out = app_.help()};
+    } catch (const CLI::ArgumentMismatch& error) {
+      const std::string_view what = error.what();  // "--port: 1 required N missing"
+      return wrong(fmt::format("flag {}: needs a value.", what.substr(0, what.find(':'))));
     } catch (const CLI::ParseError& error) {
       return wrong(error.what());
     }
@@ -188,10 +191,11 @@ CommandResult run_invoke(const std::vector<std::string>& arguments,
               "Calls a function of a running server and prints its result on stdout.\n"
               "The exit code is 0, or 1: the function failed, 2: the request is wrong, 3: no "
               "server takes it.",
-              "seam invoke nodejs-hello --params '{\"name\": \"you\"}'\n"
-              "  echo '{\"name\": \"you\"}' | seam invoke nodejs-hello --params -");
+              R"(seam invoke nodejs-calculator --params '{"operation": "add", "a": 1, "b": 2}'
+  seam invoke python-text_processor --params @request.json
+  seam invoke --session 0b8f5c9e-1c2d-4e3f-8a4b-5c6d7e8f9a0b --params -)");
   Invocation invocation;
-  flags.app().add_option("NAME", invocation.function, "The function, such as nodejs-hello");
+  flags.app().add_option("NAME", invocation.function, "The function, such as nodejs-calculator");
   flags.app()
       .add_option("--params", invocation.params, "Its params: JSON, @file, or - for stdin ({})")
       ->type_name("JSON");

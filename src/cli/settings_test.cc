@@ -1,8 +1,11 @@
 #include "cli/settings.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
+
+#include "functions/options.h"
 
 namespace seam::cli {
 namespace {
@@ -60,6 +63,26 @@ TEST(Settings, LimitsDefaultToThoseOfAProgram) {
   EXPECT_EQ(s.workers_max, expected.workers_max);
   EXPECT_EQ(s.concurrency_max, expected.concurrency_max);
   EXPECT_EQ(s.queue_max, expected.queue_max);
+}
+
+// Goal: a server's defaults are written into the options of what is put, and must be read back at
+// the next start. Method: each limit of `runtimes.defaults` at both ends of its range, read as an
+// option.
+TEST(Settings, LimitsStayWithinThoseOfAnImplementation) {
+  for (const config::Setting& setting : descriptors()) {
+    constexpr std::string_view kPrefix = "runtimes.defaults.";
+    if (!setting.key.starts_with(kPrefix)) continue;
+    const std::string name = setting.key.substr(kPrefix.size());
+    if (name == "idle_seconds" || name == "calls_max")
+      continue;  // of a worker, not of what it runs
+    for (const std::int64_t value : {setting.minimum, setting.maximum}) {
+      const std::string json = name == "concurrency_max"
+                                   ? fmt::format(R"({{"concurrency": {}}})", value)
+                                   : fmt::format(R"({{"limits": {{"{}": {}}}}})", name, value);
+      const auto options = functions::parse_options(json, {});
+      EXPECT_TRUE(options) << options.error().message;
+    }
+  }
 }
 
 // Goal: no descriptor is bound to another's member. Method: every number gets a value of its own,
