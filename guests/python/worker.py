@@ -477,7 +477,7 @@ class _Program:
         uses_call = bool(top.read & {"params", "context"} - top.bound)
         is_statements = "result" in top.bound and uses_call
         if entry == "" and (is_statements or not top.bound & {"handle", "handler"}):
-            if "result" not in source:
+            if "result" not in source and all(isinstance(node, _DEFINITIONS) for node in tree.body):
                 raise LoadError(
                     "the script sets no `result` and defines neither `handle(params)` nor `handler(context)`"
                 )
@@ -513,6 +513,10 @@ class _Program:
     async def await_statements(self, names):
         await types.FunctionType(self.code, names)()
         return names.get("result")
+
+
+# A script of nothing else does nothing when it is run: it lacks its handler.
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 
 
 def _takes_context(name, function):

@@ -26,6 +26,10 @@ class Body {
                                          std::initializer_list<std::string_view> known);
 
   [[nodiscard]] std::optional<std::string_view> raw(std::string_view name) const;
+  // As raw(), but null is a value like others.
+  [[nodiscard]] std::optional<std::string_view> value(std::string_view name) const {
+    return members_.find(name);
+  }
   // errors    kInvalidArgument   there, but not of this type
   [[nodiscard]] Result<std::optional<std::string>> string(std::string_view name) const;
   [[nodiscard]] Result<std::optional<std::string_view>> object(std::string_view name) const;

@@ -240,7 +240,7 @@ Task<http::Response> FunctionsApi::invoke(http::Request& request, Name name,
   const Result<functions::CallContext> context =
       functions::CallContext::parse(body->raw("context").value_or(std::string_view()));
   if (!context) co_return error_response(answer_id(request), context.error());
-  const std::string_view params = body->raw("params").value_or("{}");
+  const std::string_view params = body->value("params").value_or("{}");
   if (params.size() > limits_.params_bytes_max) {
     co_return error_response(answer_id(request), public_code_of_status(413),
                              fmt::format("params are {} bytes: at most {} are taken", params.size(),

@@ -181,7 +181,7 @@ Task<http::Response> SessionsApi::execute(http::Request& request, Id id, http::J
   if (!session) co_return no_session(id.value);
   const Result<Body> body = Body::read(body_text.text, {"params"});
   if (!body) co_return error_response(session->request_id, body.error());
-  const std::string_view params = body->raw("params").value_or("{}");
+  const std::string_view params = body->value("params").value_or("{}");
   if (params.size() > limits_.params_bytes_max) {
     co_return error_response(session->request_id, public_code_of_status(413),
                              fmt::format("params are {} bytes: at most {} are taken", params.size(),

@@ -117,6 +117,11 @@ class ScriptForms(ApiTest):
         details = body["error"]["details"]
         self.assertEqual((details["line"], details["type"], details["kind"]), (2, "ValueError", "threw"))
 
+    def test_a_script_that_gives_no_result(self):
+        self.assert_result(self.server.run_script("nodejs-n", "const x = 1;"), None)
+        self.assert_result(self.server.run_script("python-n", "x = 1"), None)
+        self.assert_error(self.server.run_script("python-n", "def handel(params):\n    return 1"), 500, "RUNTIME_ERROR", "sets no `result`")
+
     def test_a_script_that_cannot_be_loaded(self):
         for name, script in (("nodejs-s", "return 1 +;"), ("python-s", "def broken(:\n  pass")):
             body = self.assert_error(self.server.run_script(name, script), 500, "RUNTIME_ERROR")
@@ -445,7 +450,8 @@ class Drain(unittest.TestCase):
         thread.join()
         self.assertEqual(answers[0][0], 200, answers)
         self.assertEqual(answers[0][1]["result"], "done")
-        self.assertEqual(server.stop(), 0, server.log_text())
+        self.assertEqual(server.process.wait(timeout=60), 0, server.log_text())
+        server.stop()
         wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in below))
 
     def test_a_second_server_is_refused(self):

@@ -40,13 +40,17 @@ class Server:
         line = self.process.stdout.readline()
         if not line:
             self.process.wait()
-            self.log.seek(0)
-            raise AssertionError(f"the server did not start: {self.log.read().decode()}")
+            text = self.log_text()
+            self.process.stdout.close()
+            self.log.close()
+            raise AssertionError(f"the server did not start: {text}")
         self.started = json.loads(line)
         self.port = int(self.started["url"].rsplit(":", 1)[1])
         return self
 
     def log_text(self):
+        if self.log.closed:
+            return ""
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
@@ -59,6 +63,7 @@ class Server:
         status = self.process.wait(timeout=timeout)
         self.process.stdout.close()
         self.process = None
+        self.log.close()
         return status
 
     def __enter__(self):

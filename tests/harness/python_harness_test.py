@@ -91,7 +91,7 @@ class PythonHarness(SharedCases, unittest.TestCase):
 
     def test_load_failures(self):
         cases = [
-            ("print('x')", "sets no `result`"),
+            ("import math\ndef handel(params):\n    return 1", "sets no `result`"),
             ("", "sets no `result`"),
             ("handle = 5", "no function"),
             ("import nothing_there\ndef handle(params): pass", "nothing_there"),
