@@ -40,18 +40,19 @@ def main():
     import worker
 
     library = ctypes.PyDLL(os.path.join(folder, "libseam_zygote.so"))
+    library.seam_zygote_wait.restype = ctypes.c_void_p
+    library.seam_zygote_fork.argtypes = [ctypes.c_void_p]
     python = ctypes.pythonapi
     # Objects made until now are never looked at by the collector again, so that it does not write
     # to them and have the kernel copy their pages for each worker.
     gc.collect()
     gc.freeze()
-    while (wanted := library.seam_zygote_wait(SOCKET)) > 0:
+    while (request := library.seam_zygote_wait(SOCKET)) is not None:
         python.PyOS_BeforeFork()
-        if library.seam_zygote_fork() == 0:
+        if library.seam_zygote_fork(request) == 0:
             python.PyOS_AfterFork_Child()
             become(worker)
         python.PyOS_AfterFork_Parent()
-    return 0 if wanted == 0 else 1
 
 
 def become(worker):
@@ -79,4 +80,4 @@ def flush():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

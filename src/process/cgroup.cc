@@ -111,13 +111,13 @@ bool make_directory(const std::string& path) {
   return ::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST;
 }
 
-// Removes the groups directly below, and then the group.
-void remove_group_of_groups(const std::string& directory) {
+// Removes the groups directly below, and then the group; false: some are in use.
+bool remove_group_of_groups(const std::string& directory) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     if (entry.is_directory(error)) ::rmdir(entry.path().c_str());
   }
-  ::rmdir(directory.c_str());
+  return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
 }
 
 // Servers that were killed together with their spawner leave their groups, empty.
@@ -284,10 +284,18 @@ Result<Cgroup> CgroupTree::create(const std::string& name, const WorkerLimits& l
   return group;
 }
 
-void CgroupTree::remove() const {
+bool CgroupTree::remove() const {
+  bool all = true;
   for (const std::string& base : base_) {
-    if (!base.empty()) remove_group_of_groups(base + "/" + name_);
+    if (!base.empty() && !remove_group_of_groups(base + "/" + name_)) all = false;
   }
+  return all;
+}
+
+void CgroupTree::remove_leftovers(const std::string& name) {
+  CgroupTree tree = probe();
+  tree.name_ = name;
+  for (int attempt = 0; attempt < 200 && !tree.remove(); ++attempt) ::usleep(5000);
 }
 
 Result<std::vector<FileDescriptor>> Cgroup::open_entries() const {

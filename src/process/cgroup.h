@@ -65,8 +65,10 @@ class CgroupTree {
   [[nodiscard]] const std::string& detail() const { return detail_; }
 
   [[nodiscard]] Result<Cgroup> create(const std::string& name, const WorkerLimits& limits) const;
-  // The group of groups itself, once all in it are gone.
-  void remove() const;
+  // The group of groups and the empty ones in it. False: something in them has not gone yet.
+  [[nodiscard]] bool remove() const;
+  // The same for the tree `name` of a spawner that was killed, whose workers are ending.
+  static void remove_leftovers(const std::string& name);
 
  private:
   enum Controller : std::size_t { kMemory, kPids, kCpu, kControllers };

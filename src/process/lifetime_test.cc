@@ -81,6 +81,7 @@ TEST(Lifetime, FailedStartsLeaveNothing) {
   TestSpawner host;
   const pid_t spawner = only_child();
   const std::string descriptors = fmt::format("/proc/{}/fd", spawner);
+  host.output_of(TestSpawner::python(""));
   const std::size_t theirs = entries(descriptors);
   WorkerSpec spec;
   spec.name = "none";
@@ -89,6 +90,15 @@ TEST(Lifetime, FailedStartsLeaveNothing) {
   host.output_of(TestSpawner::python(""));  // by its answer the ends before it have been seen
   EXPECT_EQ(children_of(spawner), "");
   EXPECT_EQ(entries(descriptors), theirs);
+  EXPECT_EQ(cgroups_of_workers(), 0U);
+}
+
+TEST(Lifetime, GroupsOfAKilledSpawnerAreRemovedByItsServer) {
+  {
+    TestSpawner host;
+    const SpawnedWorker worker = host.spawn(sleeper());
+    ASSERT_EQ(::kill(only_child(), SIGKILL), 0);
+  }
   EXPECT_EQ(cgroups_of_workers(), 0U);
 }
 

@@ -35,7 +35,9 @@ struct WorkerLimits {
   std::uint64_t disk_bytes_max =
       32U << 20U;  // of the worker's own /tmp, in memory; the only place it can write
   std::uint32_t open_files_max = 256;
-  std::uint32_t cpu_weight = 50;  // share of a busy processor against others, 100 is the server's
+  // Share of a busy processor against other workers. All workers together weigh as much as the
+  // server (cgroup v2) or one of its threads (v1).
+  std::uint32_t cpu_weight = 50;
 };
 
 struct ReadOnlyBind {
@@ -95,6 +97,7 @@ class SpawnerProcess {
   void end();
   FileDescriptor socket_;
   pid_t pid_ = -1;
+  std::string cgroup_name_;  // empty: it makes no groups
   IsolationReport report_;
 };
 

@@ -97,7 +97,7 @@ void SpawnerLoop::run() {
       if (worker == nullptr) continue;
       if (source == Source::kStart && worker->start) read_start(*worker);
       if (source == Source::kZygote && worker->control) read_zygote(*worker);
-      if (source == Source::kEnd && worker->pidfd) read_end(*worker);
+      if (source == Source::kEnd && !worker->status) read_end(*worker);
     }
     const std::vector<std::uint64_t> finishing(finishing_.begin(), finishing_.end());
     for (const std::uint64_t id : finishing) finish(id);
@@ -192,7 +192,7 @@ void SpawnerLoop::reap(std::uint64_t request, std::uint64_t id) {
 }
 
 void SpawnerLoop::kill(const Worker& worker) const {
-  if (worker.pidfd) ::syscall(SYS_pidfd_send_signal, worker.pidfd.get(), SIGKILL, nullptr, 0);
+  if (!worker.status) ::syscall(SYS_pidfd_send_signal, worker.pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 void SpawnerLoop::read_end(Worker& worker) {
@@ -200,7 +200,8 @@ void SpawnerLoop::read_end(Worker& worker) {
   const pid_t ended = ::waitpid(worker.pid, &status, WNOHANG);
   if (ended == 0) return;
   worker.status = ended == worker.pid ? status : SIGKILL;
-  worker.pidfd.reset();  // and out of the epoll set with it
+  // The pidfd stays: a start that is not yet answered hands it on.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.pidfd.get(), nullptr);
   if (worker.is_zygote) fail_forks(worker);
   // A start that was cut off is seen at the end of its pipe, which the process held open.
   if (worker.start) read_start(worker);
@@ -242,7 +243,8 @@ void SpawnerLoop::end_everyone() {
       ::usleep(kRemovalPauseMs * 1000);
   }
   workers_.clear();
-  cgroups_.remove();
+  // What is still in use then is for the next server on this machine.
+  [[maybe_unused]] const bool removed = cgroups_.remove();
 }
 
 void SpawnerLoop::reply_error(std::uint64_t request, ErrorCode code, const std::string& message) {

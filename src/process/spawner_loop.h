@@ -40,7 +40,7 @@ class SpawnerLoop {
   struct Worker {
     std::uint64_t id = 0;
     pid_t pid = -1;
-    FileDescriptor pidfd;  // until it has ended
+    FileDescriptor pidfd;
     Cgroup cgroup;
     std::uint32_t uid_slot = 0;
     std::optional<int> status;  // once it has ended

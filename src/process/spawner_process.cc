@@ -44,15 +44,14 @@ void ignore_signals_for_the_server() {
 }
 
 // The spawner process. Its first message is the report.
-[[noreturn]] void run_spawner(FileDescriptor socket, const SpawnerOptions& options) {
+[[noreturn]] void run_spawner(FileDescriptor socket, const SpawnerOptions& options,
+                              const std::string& cgroup_name) {
   ::prctl(PR_SET_NAME, "seam-spawner", 0, 0, 0);
   FileDescriptor server = keep_only(std::move(socket));
   ::setsid();
   ignore_signals_for_the_server();
-  const std::string name =
-      options.cgroup_name.empty() ? fmt::format("seam-{}", ::getppid()) : options.cgroup_name;
   const bool isolated = options.isolation == Isolation::kRequired;
-  CgroupTree cgroups = isolated ? CgroupTree::open(name) : CgroupTree();
+  CgroupTree cgroups = isolated ? CgroupTree::open(cgroup_name) : CgroupTree();
   IsolationProbe probe = try_isolation(cgroups);
   WireWriter out;
   write_report(out, probe.report);
@@ -61,7 +60,7 @@ void ignore_signals_for_the_server() {
     SpawnerLoop(std::move(server), options.isolation, std::move(cgroups), std::move(probe.means))
         .run();
   else
-    cgroups.remove();
+    CgroupTree::remove_leftovers(cgroup_name);
   ::_exit(0);
 }
 
@@ -73,16 +72,19 @@ Result<SpawnerProcess> SpawnerProcess::start(const SpawnerOptions& options) {
     return fail_errno("socketpair", errno);
   FileDescriptor ours(ends[0]);
   FileDescriptor theirs(ends[1]);
+  std::string name =
+      options.cgroup_name.empty() ? fmt::format("seam-{}", ::getpid()) : options.cgroup_name;
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("fork the spawner", errno);
   if (pid == 0) {
     ours.reset();
-    run_spawner(std::move(theirs), options);
+    run_spawner(std::move(theirs), options, name);
   }
   theirs.reset();
   SpawnerProcess process;
   process.socket_ = std::move(ours);
   process.pid_ = pid;
+  if (options.isolation == Isolation::kRequired) process.cgroup_name_ = std::move(name);
   Message message;
   const int error_number = receive_message(process.socket_.get(), message);
   WireReader in(message.bytes);
@@ -107,6 +109,7 @@ Result<SpawnerProcess> SpawnerProcess::start(const SpawnerOptions& options) {
 SpawnerProcess::SpawnerProcess(SpawnerProcess&& other) noexcept
     : socket_(std::move(other.socket_)),
       pid_(std::exchange(other.pid_, -1)),
+      cgroup_name_(std::move(other.cgroup_name_)),
       report_(std::move(other.report_)) {}
 
 SpawnerProcess& SpawnerProcess::operator=(SpawnerProcess&& other) noexcept {
@@ -114,6 +117,7 @@ SpawnerProcess& SpawnerProcess::operator=(SpawnerProcess&& other) noexcept {
     end();
     socket_ = std::move(other.socket_);
     pid_ = std::exchange(other.pid_, -1);
+    cgroup_name_ = std::move(other.cgroup_name_);
     report_ = std::move(other.report_);
   }
   return *this;
@@ -125,8 +129,11 @@ void SpawnerProcess::end() {
   socket_.reset();
   const pid_t pid = std::exchange(pid_, -1);
   if (pid < 0) return;
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
+  // Killed, it could not tidy up.
+  if (status != 0 && !cgroup_name_.empty()) CgroupTree::remove_leftovers(cgroup_name_);
 }
 
 }  // namespace seam::process

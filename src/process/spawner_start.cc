@@ -240,15 +240,12 @@ void SpawnerLoop::finish_start(Worker& worker) {
     out.u32(static_cast<std::uint32_t>(worker.pid));
     std::vector<FileDescriptor> owned;
     owned.push_back(std::move(worker.output));
-    // The worker may have ended already; a duplicate of its pidfd is readable then.
-    owned.emplace_back(
-        static_cast<int>(worker.pidfd ? ::fcntl(worker.pidfd.get(), F_DUPFD_CLOEXEC, 0) : -1));
+    owned.emplace_back(::fcntl(worker.pidfd.get(), F_DUPFD_CLOEXEC, 0));
     if (!owned.back()) {
       worker.abandoned = true;
-      reply_error(worker.start_request, ErrorCode::kUnavailable,
-                  worker.status ? "the worker ended at its start" : "no descriptor for a worker");
       kill(worker);
-      return;
+      return reply_error(worker.start_request, ErrorCode::kUnavailable,
+                         "no descriptor for a worker");
     }
     if (worker.socket) owned.push_back(std::move(worker.socket));
     return reply(worker.start_request, out, std::move(owned));

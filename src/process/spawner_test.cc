@@ -87,6 +87,18 @@ TEST(Spawner, WorkerSeesItsBindsReadOnly) {
       << output;
 }
 
+TEST(Spawner, NodeRunsWebAssemblyWithinItsMemoryLimit) {
+  if (::access("/usr/bin/node", X_OK) != 0) GTEST_SKIP() << "no /usr/bin/node";
+  TestSpawner host;
+  WorkerSpec spec;
+  spec.name = "node";
+  spec.argv = {"/usr/bin/node", "-e",
+               "const m = new WebAssembly.Memory({initial: 16});"
+               "new Uint8Array(m.buffer)[70000] = 7;"
+               "console.log(new Uint8Array(m.buffer)[70000])"};
+  EXPECT_EQ(host.output_of(spec), "7\n");
+}
+
 TEST(Spawner, NothingOfTheServersEnvironmentIsPassedOn) {
   ::setenv("SEAM_TEST_SECRET", "hunter2", 1);
   TestSpawner host;

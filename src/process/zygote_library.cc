@@ -1,8 +1,11 @@
 // The part of a zygote that has to be native: libseam_zygote.so, loaded by guests/python/zygote.py.
 //
-//   seam_zygote_wait(3)  → 1: a worker is wanted; 0: the spawner has gone; -1: the message is bad
-//   seam_zygote_fork()   → 0: in the worker, which is shut in, has its socket at 3 and may run what
-//                          it was made for; else: in the zygote
+//   seam_zygote_wait(3)        → the request for a worker; null: the spawner has gone
+//   seam_zygote_fork(request)  → 0: in the worker, which is shut in, has its socket at 3 and may
+//   run
+//                                what it was made for; else: in the zygote
+//
+// Each request is given back to seam_zygote_fork() once, which frees it.
 //
 // The worker is cloned with CLONE_PARENT: its parent is the spawner, which waits for it and ends
 // it, and not the zygote. fork(3) cannot do that, so this is the plain system call, made while the
@@ -18,7 +21,9 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 
+#include "base/check.h"
 #include "process/sandbox.h"
 #include "process/seccomp_install.h"
 #include "process/unix_message.h"
@@ -29,17 +34,11 @@ namespace {
 
 constexpr std::size_t kFixedDescriptors = 3;  // socket, output, start; the rest are cgroup entries
 
-// One request at a time, between wait and fork.
 struct Request {
   int socket = -1;
   Message message;
   SandboxPlan plan;
 };
-
-Request& request() {
-  static Request one;
-  return one;
-}
 
 // Where libc keeps the id of the thread, and the kernel clears it at its end.
 int* thread_id_place() {
@@ -56,8 +55,7 @@ int* thread_id_place() {
 }
 
 // In the new process. Returns when it is shut in.
-void become_worker() {
-  Request& wanted = request();
+void become_worker(Request& wanted) {
   std::array<int, kMessageDescriptorsMax> kept{};
   std::size_t count = 0;
   for (std::size_t index = kFixedDescriptors; index < wanted.message.descriptors.size(); ++index)
@@ -81,17 +79,15 @@ void become_worker() {
   }
   if (!tell_started()) ::_exit(127);
   ::close(kStartDescriptor);
-  wanted = Request();
 }
 
-void answer(int error_number, int pidfd) {
+void answer(int socket, int error_number, int pidfd) {
   WireWriter out;
   out.u32(static_cast<std::uint32_t>(error_number));
   const std::array<int, 1> descriptors{pidfd};
   // A spawner that has gone is noticed by the next wait.
-  [[maybe_unused]] const int sent =
-      send_message(request().socket, out.bytes(),
-                   std::span<const int>(descriptors.data(), error_number == 0 ? 1 : 0));
+  [[maybe_unused]] const int sent = send_message(
+      socket, out.bytes(), std::span<const int>(descriptors.data(), error_number == 0 ? 1 : 0));
 }
 
 }  // namespace
@@ -99,25 +95,25 @@ void answer(int error_number, int pidfd) {
 
 extern "C" {
 
-[[gnu::visibility("default")]] int seam_zygote_wait(int socket) {
+[[gnu::visibility("default")]] void* seam_zygote_wait(int socket) {
   using namespace seam::process;
-  Request& wanted = request();
-  wanted = Request();
-  wanted.socket = socket;
-  if (receive_message(socket, wanted.message) != 0) return -1;
-  if (wanted.message.bytes.empty()) return 0;
-  WireReader in(wanted.message.bytes);
-  wanted.plan = read_plan(in);
-  if (!in.done() || wanted.message.descriptors.size() < kFixedDescriptors) return -1;
-  return 1;
+  auto wanted = std::make_unique<Request>();
+  wanted->socket = socket;
+  if (receive_message(socket, wanted->message) != 0 || wanted->message.bytes.empty())
+    return nullptr;
+  WireReader in(wanted->message.bytes);
+  wanted->plan = read_plan(in);
+  CHECK(in.done() && wanted->message.descriptors.size() >= kFixedDescriptors);
+  return wanted.release();
 }
 
-[[gnu::visibility("default")]] int seam_zygote_fork() {
+[[gnu::visibility("default")]] int seam_zygote_fork(void* request) {
   using namespace seam::process;
+  const std::unique_ptr<Request> wanted(static_cast<Request*>(request));
   int pidfd = -1;
   int* const thread_id = thread_id_place();
   const unsigned long flags =
-      sandbox_clone_flags(request().plan) | CLONE_PARENT | CLONE_PIDFD |
+      sandbox_clone_flags(wanted->plan) | CLONE_PARENT | CLONE_PIDFD |
       (thread_id != nullptr ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0);
 #if defined(__x86_64__)
   const long pid = ::syscall(SYS_clone, flags | SIGCHLD, nullptr, &pidfd, thread_id, nullptr);
@@ -125,12 +121,11 @@ extern "C" {
   const long pid = ::syscall(SYS_clone, flags | SIGCHLD, nullptr, &pidfd, nullptr, thread_id);
 #endif
   if (pid == 0) {
-    become_worker();
+    become_worker(*wanted);
     return 0;
   }
-  answer(pid < 0 ? errno : 0, pidfd);
+  answer(wanted->socket, pid < 0 ? errno : 0, pidfd);
   if (pidfd >= 0) ::close(pidfd);
-  request() = Request();
   return 1;
 }
 }
