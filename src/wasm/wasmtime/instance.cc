@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "wasm/wasmtime/engine.h"
+#include "wasm/wasmtime/sanitizer.h"
 
 namespace seam::wasm {
 namespace {
@@ -78,7 +79,7 @@ class WasmtimeInstance final : public ModuleInstance {
  public:
   WasmtimeInstance(WasmtimeContext& context, const InstanceOptions& options);
   WasmtimeInstance(WasmtimeInstance&&) = delete;
-  ~WasmtimeInstance() override { wasmtime_store_delete(store_); }
+  ~WasmtimeInstance() override;
 
   Outcome<std::unique_ptr<Execution>> start(Interruption interruption) override;
   std::unique_ptr<FunctionInstance> function(std::string_view name) override;
@@ -313,6 +314,7 @@ class WasmtimeStart final : public WasmtimeExecution {
 
  private:
   void finish() override {
+    pool_takes(instance_.context_.engine->engine);
     instance_.started_ = true;
     wasmtime_extern_t found;
     if (!instance_.has_memory_ &&
@@ -433,6 +435,11 @@ WasmtimeInstance::WasmtimeInstance(WasmtimeContext& context, const InstanceOptio
     if (wasmtime_error_t* error = wasmtime_context_set_fuel(store_context_, fuel))
       wasmtime_error_delete(error);
   }
+}
+
+WasmtimeInstance::~WasmtimeInstance() {
+  pool_gives(context_.engine->engine);
+  wasmtime_store_delete(store_);
 }
 
 Outcome<std::unique_ptr<Execution>> WasmtimeInstance::start(Interruption interruption) {

@@ -1,0 +1,29 @@
+#include "wasm/wasmtime/sanitizer.h"
+
+#if __has_feature(thread_sanitizer)
+
+#include <sanitizer/tsan_interface.h>
+
+namespace seam::wasm {
+
+void pool_gives(void* pool) { __tsan_release(pool); }
+void pool_takes(void* pool) { __tsan_acquire(pool); }
+
+}  // namespace seam::wasm
+
+// A trap leaves wasmtime's signal handler by changing the context that it returns to, so that
+// ThreadSanitizer takes what follows for the handler.
+extern "C" const char* __tsan_default_options() { return "report_signal_unsafe=0"; }
+// The pool zeroes the memory of an ended instance under its own lock, after pool_gives().
+extern "C" const char* __tsan_default_suppressions() { return "race:reset_with_pagemap\n"; }
+
+#else
+
+namespace seam::wasm {
+
+void pool_gives(void* /*pool*/) {}
+void pool_takes(void* /*pool*/) {}
+
+}  // namespace seam::wasm
+
+#endif

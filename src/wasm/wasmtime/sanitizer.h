@@ -1,0 +1,13 @@
+#pragma once
+// What ThreadSanitizer cannot see of wasmtime, whose Rust code it does not instrument. Nothing in
+// other builds.
+
+namespace seam::wasm {
+
+// The pool hands the memory of an ended instance to the next, perhaps on another thread, under a
+// lock of its own. These tell of that order: gives before an instance ends, takes once one has
+// begun.
+void pool_gives(void* pool);
+void pool_takes(void* pool);
+
+}  // namespace seam::wasm
