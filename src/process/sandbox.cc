@@ -10,6 +10,8 @@
 //   session         no controlling terminal, a process group of its own
 //   no_new_privs    before Landlock and seccomp, which ask for it
 //   Landlock        after the mounts: its rules name files of the new root
+//   RLIMIT_DATA     near the end: it may be below what the launcher has, and nothing after it
+//                   allocates
 //   seccomp         last, by the caller: it forbids all of the above
 
 #include "process/sandbox.h"
@@ -93,13 +95,15 @@ SandboxResult set_limits(const SandboxPlan& plan) {
   if (plan.isolated) {
     if (SandboxResult done = limit(RLIMIT_NPROC, plan.processes_max); !done) return done;
   }
-  if (plan.data_bytes_max != 0) {
-    // The hard limit stays, so that the spawner can raise it again; a worker cannot set either.
-    rlimit now{};
-    if (::getrlimit(RLIMIT_DATA, &now) != 0) return failure("getrlimit");
-    now.rlim_cur = std::min<rlim_t>(plan.data_bytes_max, now.rlim_max);
-    if (::setrlimit(RLIMIT_DATA, &now) != 0) return failure("setrlimit");
-  }
+  return {};
+}
+
+SandboxResult limit_data(std::uint64_t bytes_max) {
+  // The hard limit stays, so that the spawner can raise it again; a worker cannot set either.
+  rlimit now{};
+  if (::getrlimit(RLIMIT_DATA, &now) != 0) return failure("getrlimit");
+  now.rlim_cur = std::min<rlim_t>(bytes_max, now.rlim_max);
+  if (::setrlimit(RLIMIT_DATA, &now) != 0) return failure("setrlimit");
   return {};
 }
 
@@ -186,8 +190,10 @@ SandboxResult enter_sandbox(const SandboxPlan& plan, std::span<const int> cgroup
   if (::setsid() < 0 && errno != EPERM) return failure("setsid");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failure("no_new_privs");
   ::umask(022);
-  if (plan.isolated && plan.landlock) return restrict_worker_files(plan);
-  return {};
+  if (plan.isolated && plan.landlock) {
+    if (SandboxResult done = restrict_worker_files(plan); !done) return done;
+  }
+  return plan.data_bytes_max == 0 ? SandboxResult() : limit_data(plan.data_bytes_max);
 }
 
 SandboxResult enter_zygote_view(const SandboxPlan& plan) {

@@ -55,10 +55,11 @@ SandboxResult install(std::span<const sock_filter> program) {
   return {};
 }
 
+// Allocates nothing: a worker may be at its memory limit already.
 SandboxResult install(std::string_view filter) {
-  std::vector<sock_filter> program(filter.size() / sizeof(sock_filter));
-  std::memcpy(program.data(), filter.data(), program.size() * sizeof(sock_filter));
-  return install(program);
+  // The string's bytes are as aligned as any allocation.
+  return install(std::span(reinterpret_cast<const sock_filter*>(filter.data()),
+                           filter.size() / sizeof(sock_filter)));
 }
 
 constexpr sock_filter kLoadNumber = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
@@ -144,23 +145,25 @@ std::expected<ExecOnce, SandboxFailure> ExecOnce::prepare(
 
 SandboxResult ExecOnce::filter(std::string_view allowed_calls) const {
   // Two comparisons an argument, each of which jumps to the refusal at the end when it differs.
-  std::vector<sock_filter> program{
+  std::array<sock_filter, 17> program{
       kLoadNumber,
       jump_if_equal(SYS_execveat, 14, 0),
       jump_if_equal(SYS_execve, 0, 12),
   };
+  const std::size_t refusal = program.size() - 1;
+  std::size_t next = 3;
   const std::array<const void*, 3> arguments{path_, argv_, environment_};
   for (std::size_t argument = 0; argument < arguments.size(); ++argument) {
     const auto address = reinterpret_cast<std::uint64_t>(arguments[argument]);
     for (std::size_t half = 0; half < 2; ++half) {
       const auto expected = static_cast<std::uint32_t>(address >> (32 * half));
-      program.push_back(load_half(argument, half));
-      const std::size_t to_refusal = 15 - program.size();
-      program.push_back(jump_if_equal(expected, 0, to_refusal));
+      program[next++] = load_half(argument, half);
+      program[next] = jump_if_equal(expected, 0, refusal - next - 1);
+      ++next;
     }
   }
-  program.push_back(kAllow);
-  program.push_back(kRefuse);
+  program[refusal - 1] = kAllow;
+  program[refusal] = kRefuse;
   if (SandboxResult done = install(program); !done) return done;
   return install(allowed_calls);
 }

@@ -196,16 +196,10 @@ void SpawnerLoop::become_worker(const SandboxPlan& plan, const WorkerSpec& spec,
     return enter_sandbox(plan, cgroup_files);
   };
   if (SandboxResult done = arrange_descriptors(descriptors); !done) ::_exit(127);
-  if (SandboxResult done = enter(); !done) {
-    tell_failed(done.error());
-    ::_exit(127);
-  }
-  auto program = ExecOnce::prepare(spec.argv, spec.environment);
-  SandboxResult ready;
-  if (!program)
-    ready = std::unexpected(program.error());
-  else if (plan.isolated && !zygote)
-    ready = program->filter(plan.seccomp_filter);
+  // Before the limits: it needs memory.
+  const auto program = ExecOnce::prepare(spec.argv, spec.environment);
+  SandboxResult ready = program ? enter() : std::unexpected(program.error());
+  if (ready && plan.isolated && !zygote) ready = program->filter(plan.seccomp_filter);
   if (!ready) {
     tell_failed(ready.error());
     ::_exit(127);
