@@ -14,9 +14,6 @@
 namespace seam::http {
 namespace {
 
-constexpr std::size_t kBufferStart = 8U << 10U;
-constexpr std::size_t kBufferKept = 16U << 10U;  // larger ones are freed with their request
-constexpr std::size_t kStringKept = 64U << 10U;  // likewise for bodies and answers
 constexpr std::size_t kOutMax = 64U << 10U;      // answers gathered before they are sent
 constexpr std::size_t kBodyApart = 32U << 10U;   // a larger response body is not copied
 constexpr std::size_t kBodyStep = 256U << 10U;   // room made for a large request body at a time
@@ -35,48 +32,7 @@ bool is_json(std::string_view content_type) {
   return equal_ignoring_case(content_type, "application/json");
 }
 
-void keep_small(std::string& text) {
-  text.clear();
-  if (text.capacity() > kStringKept) text.shrink_to_fit();
-}
-
 }  // namespace
-
-void ReceiveBuffer::make_room() {
-  if (begin == end) begin = end = 0;
-  if (end < capacity) return;
-  if (begin > 0) {
-    std::memmove(data.get(), data.get() + begin, size());
-    end -= begin;
-    begin = 0;
-    return;
-  }
-  const std::size_t larger = std::max(kBufferStart, capacity * 2);
-  auto grown = std::make_unique_for_overwrite<char[]>(larger);
-  if (end > 0) std::memcpy(grown.get(), data.get(), end);
-  data = std::move(grown);
-  capacity = larger;
-}
-
-std::optional<std::string_view> Exchange::header(std::string_view name) const {
-  for (const auto& [field, value] : head.fields)
-    if (equal_ignoring_case(field, name)) return value;
-  return std::nullopt;
-}
-
-std::vector<std::pair<std::string_view, std::string_view>> Exchange::headers() const {
-  return head.fields;
-}
-
-void Exchange::reset() {
-  in.begin = in.end = 0;
-  if (in.capacity > kBufferKept) in = {};
-  keep_small(decoded_body);
-  keep_small(out);
-  out_body = {};
-  out_sent = 0;
-  if (stop.stop_requested()) stop = {};
-}
 
 Connection::Connection(std::shared_ptr<ConnectionLoop> loop, FileDescriptor socket,
                        std::string remote_address, bool overloaded)
@@ -252,9 +208,9 @@ Connection::Step Connection::begin_request(std::size_t head_bytes) {
   if (exchange.head.chunked || exchange.head.content_length > exchange.in.size() - head_bytes) {
     if (exchange.in.capacity - exchange.in.begin - head_bytes < kBodyRoomMin) {
       ReceiveBuffer& in = exchange.in;
-      auto grown = std::make_unique_for_overwrite<char[]>(in.size() + kBufferStart);
+      auto grown = std::make_unique_for_overwrite<char[]>(in.size() + ReceiveBuffer::kStart);
       std::memcpy(grown.get(), in.data.get() + in.begin, in.size());
-      in = {std::move(grown), in.size() + kBufferStart, 0, in.size()};
+      in = {std::move(grown), in.size() + ReceiveBuffer::kStart, 0, in.size()};
       CHECK(!parse_head(in.view().substr(0, head_bytes), options.fields_max, exchange.head));
     }
   }
@@ -438,7 +394,8 @@ void Connection::end_request() {
   phase_ = Phase::kHead;
   scanned_ = 0;
   if (exchange.in.size() > 0) phase_since_ = MonotonicClock::now();  // the next head has begun
-  if (exchange.decoded_body.capacity() > kStringKept) keep_small(exchange.decoded_body);
+  if (exchange.decoded_body.capacity() > Exchange::kStringKept)
+    Exchange::keep_small(exchange.decoded_body);
   if (exchange.stop.stop_requested()) exchange.stop = {};
 }
 
@@ -575,7 +532,7 @@ bool Connection::flush() {
     return false;
   }
   exchange.out_sent = 0;
-  keep_small(exchange.out);
+  Exchange::keep_small(exchange.out);
   exchange.out_body = {};
   return true;
 }

@@ -19,39 +19,11 @@
 #include "base/clock.h"
 #include "base/file_descriptor.h"
 #include "http/connection_loop.h"
+#include "http/exchange.h"
 #include "http/message.h"
 #include "http/request_parser.h"
 
 namespace seam::http {
-
-// Bytes received and not yet used, at data[begin, end).
-struct ReceiveBuffer {
-  std::unique_ptr<char[]> data;
-  std::size_t capacity = 0;
-  std::size_t begin = 0;
-  std::size_t end = 0;
-
-  [[nodiscard]] std::size_t size() const { return end - begin; }
-  [[nodiscard]] std::string_view view() const { return {data.get() + begin, size()}; }
-  // Makes room for at least one more byte by moving what is kept to the front, or by growing.
-  void make_room();
-};
-
-// What a connection needs while it is not idle: the request being served and the buffers around it.
-struct Exchange final : Request {
-  ReceiveBuffer in;
-  Head head;
-  std::string decoded_body;
-  std::string out;       // responses to send, from out_sent on
-  std::string out_body;  // a large body, sent after `out` without being copied
-  std::size_t out_sent = 0;
-  std::stop_source stop;
-
-  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const override;
-  [[nodiscard]] std::vector<std::pair<std::string_view, std::string_view>> headers() const override;
-  // Makes it as good as new, keeping what memory is worth keeping.
-  void reset();
-};
 
 class Connection {
  public:
