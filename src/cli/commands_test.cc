@@ -66,8 +66,8 @@ TEST(CommandLine, MistakesSuggestTheNearest) {
             "flag --prams: no such flag. Did you mean --params?\n");
   EXPECT_EQ(error({"serve", "now"}), "\"now\" is not expected here.\n");
   EXPECT_EQ(error({"serve", "--rate-limits", "standard"}),
-            "flag --rate-limits: rate limits are not in this build. Remove it, and limit in front "
-            "of the server.\n");
+            "flag --rate-limits: rate limits are not in this build. Remove it: workers and queues "
+            "alone bound the calls.\n");
   EXPECT_EQ(
       error({"serve", "--port", "http"}),
       "flag --port: port: \"http\" is not a whole number. Give a whole number from 0 to 65535.\n");

@@ -44,7 +44,7 @@ std::string cell(std::string_view text) {
 
 std::string default_cell(const config::Setting& setting) {
   if (!setting.default_description.empty()) return setting.default_description;
-  if (setting.type == config::Type::kEntries) return "see below";
+  if (setting.type == config::Type::kEntries) return "see above";
   return fmt::format("`{}`", setting.default_text);
 }
 

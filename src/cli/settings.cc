@@ -417,7 +417,7 @@ const std::vector<config::Unbuilt>& unbuilt() {
       {"cache.default", "", kCache},
       {"cache.ttl_seconds", "CACHE_TTL_SECONDS", kCache},
       {"rate_limits", "",
-       "rate limits are not in this build. Remove it, and limit in front of the server."},
+       "rate limits are not in this build. Remove it: workers and queues alone bound the calls."},
       {"runtimes.node.url", "NODEJS_RUNTIME_URL", kRemote},
       {"runtimes.python.url", "PYTHON_RUNTIME_URL", kRemote},
       {"runtimes.rust.url", "RUST_RUNTIME_URL", kRemote},
