@@ -69,10 +69,10 @@ Result<Value> parse_entries(const Setting& setting, const YamlNode& node, std::s
     Entry entry;
     for (const YamlNode& value : item.items) {
       if (std::ranges::find(setting.fields, value.key) == setting.fields.end()) {
-        return wrong(value.key_line, fmt::format("\"{}\" is unknown here", value.key));
+        return wrong(value.key_line, fmt::format("\"{}\" is unknown here", shown(value.key)));
       }
       if (value.kind != YamlNode::Kind::kScalar)
-        return wrong(value.line, fmt::format("{} is not a text", value.key));
+        return wrong(value.line, fmt::format("{} is not a text", shown(value.key)));
       entry.fields.emplace(value.key, value.scalar);
     }
     entries.push_back(std::move(entry));
@@ -159,8 +159,8 @@ class Loader {
       const std::string word = name.substr(kPrefix.size());
       const std::string meant = nearest(word, known);
       if (meant.empty() || meant == word) continue;
-      return invalid(
-          fmt::format("environment {}: no such setting. Did you mean {}{}?", name, kPrefix, meant));
+      return invalid(fmt::format("environment {}: no such setting. Did you mean {}{}?", shown(name),
+                                 kPrefix, meant));
     }
     return {};
   }
@@ -227,8 +227,8 @@ class Loader {
                                [&](const Setting& s) { return s.key.starts_with(key + "."); }) &&
           std::ranges::none_of(unbuilt_,
                                [&](const Unbuilt& u) { return u.key.starts_with(key + "."); })) {
-        return invalid(
-            fmt::format("{}: {}: no such setting. {}", place, key, did_you_mean(key, keys())));
+        return invalid(fmt::format("{}: {}: no such setting. {}", place, shown(key),
+                                   did_you_mean(key, keys())));
       }
       if (node.kind == YamlNode::Kind::kNull) continue;
       if (node.kind != YamlNode::Kind::kMap) {
@@ -314,7 +314,7 @@ std::string explain_unknown_flag(std::string_view flag, std::span<const Setting>
   }
   std::vector<std::string> known(other_flags.begin(), other_flags.end());
   for (const Setting& setting : settings) known.push_back(setting.flag());
-  return fmt::format("flag {}: no such flag. {}", name, did_you_mean(name, known));
+  return fmt::format("flag {}: no such flag. {}", shown(name), did_you_mean(name, known));
 }
 
 }  // namespace seam::config

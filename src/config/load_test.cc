@@ -290,6 +290,13 @@ TEST(ConfigBytes, ReadAndWritten) {
   EXPECT_EQ(format_bytes(6 << 20), "6MiB");
 }
 
+TEST(ConfigShown, IsShortAndPlain) {
+  EXPECT_EQ(shown("a\x1b[31mb\n"), "a?[31mb?");
+  EXPECT_EQ(shown(std::string(80, 'a')), std::string(80, 'a'));
+  EXPECT_EQ(shown(std::string(79, 'a') + "é"), std::string(79, 'a') + "…");
+  EXPECT_EQ(shown(std::string(1'000'000, 'a')), std::string(80, 'a') + "…");
+}
+
 TEST(ConfigNearest, FindsSlipsAndNothingElse) {
   const std::vector<std::string> words{"--port", "--host", "--data"};
   EXPECT_EQ(nearest("--prot", words), "--port");

@@ -70,7 +70,7 @@ Number read_bytes(std::string_view text, std::int64_t& value) {
 
 std::unexpected<Error> wrong(const Setting& setting, std::string_view text, std::string_view what) {
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("\"{}\" is {}. Give {}.", text, what, setting.allowed()));
+              fmt::format("\"{}\" is {}. Give {}.", shown(text), what, setting.allowed()));
 }
 
 Result<Value> parse_number(const Setting& setting, std::string_view text, std::int64_t scale) {
@@ -87,6 +87,19 @@ Result<Value> parse_number(const Setting& setting, std::string_view text, std::i
 }
 
 }  // namespace
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kBytesMax = 80;
+  std::size_t size = std::min(text.size(), kBytesMax);
+  // Back to the beginning of a character of UTF-8.
+  while (size > 0 && size < text.size() &&
+         (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U)
+    --size;
+  std::string out(text.substr(0, size));
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return size < text.size() ? out + "…" : out;
+}
 
 std::string Setting::flag() const { return "--" + spell(key, '-', false); }
 std::string Setting::environment_name() const { return "SEAM_" + spell(key, '_', true); }
@@ -117,7 +130,7 @@ Result<std::int64_t> parse_bytes(std::string_view text) {
   std::int64_t value = 0;
   if (read_bytes(trim(text), value) != Number::kRight || value < 0) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("\"{}\" is not a size. Write one such as 64MiB.", text));
+                fmt::format("\"{}\" is not a size. Write one such as 64MiB.", shown(text)));
   }
   return value;
 }
@@ -161,7 +174,7 @@ Result<Value> parse_value(const Setting& setting, std::string_view text, std::in
   }
   if (value && setting.check) {
     if (std::string problem = setting.check(*value); !problem.empty()) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" {}", trimmed, problem));
+      return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" {}", shown(trimmed), problem));
     }
   }
   return value;

@@ -90,6 +90,9 @@ struct Unbuilt {
 // "64MiB".
 [[nodiscard]] std::string format_value(const Setting& setting, const Value& value);
 
+// The text as a message may show it: at most 80 bytes of it, control characters as '?'.
+[[nodiscard]] std::string shown(std::string_view text);
+
 // "64MiB" → 67108864. Case and one space before the unit do not matter.
 // errors    kInvalidArgument   not a size, or over 2^63 - 1
 [[nodiscard]] Result<std::int64_t> parse_bytes(std::string_view text);

@@ -8,6 +8,8 @@
 #include <set>
 #include <sstream>
 
+#include "config/setting.h"
+
 namespace seam::config {
 
 namespace {
@@ -101,7 +103,7 @@ class TreeBuilder final : public YAML::EventHandler {
     } else if (!parent.has_key) {
       if (node.kind != YamlNode::Kind::kScalar) throw Refused{node.line, "a key must be a word."};
       if (!parent.keys.insert(node.scalar).second) {
-        throw Refused{node.line, fmt::format("\"{}\" is set twice. Keep one.", node.scalar)};
+        throw Refused{node.line, fmt::format("\"{}\" is set twice. Keep one.", shown(node.scalar))};
       }
       parent.key = std::move(node);
       parent.has_key = true;
