@@ -67,7 +67,8 @@ void RecordDrain::stop() {
 
 void RecordDrain::run() {
   milliseconds pause{0};  // after a failure
-  MonotonicTime retain_at = MonotonicClock::now() + options_.retention_interval;
+  // At once, so that a server which never runs for long keeps to its limits too.
+  MonotonicTime retain_at = MonotonicClock::now();
   bool stopping = false;
   while (!stopping) {
     const Result<std::size_t> drained = drain_batch();

@@ -8,9 +8,9 @@
 // Calls come from any loop and resume on it; the work is done on the store's own threads (one
 // writer, which groups what waits into one transaction; some readers). Nothing here is on the way
 // of a call but records, and those go through the journal. Every operation can fail with
-// kUnavailable (the database is locked or gone: retry), kResourceExhausted (disk full, or
-// kWaitingMax operations wait already) and kDataLoss (the file is damaged; the message says what to
-// do).
+// kUnavailable (the database is locked or gone, the disk is full, or kWaitingMax operations wait
+// already: retry), kResourceExhausted (larger than the database takes) and kDataLoss (the file is
+// damaged; the message says what to do).
 
 #include <cstdint>
 #include <optional>

@@ -169,7 +169,7 @@ TEST(SqliteDurabilityTest, FullDiskIsAnErrorAndPasses) {
     large.script_content.assign(1U << 20U, 's');
     const auto refused = run_on_loop(store->put_session(large));
     ASSERT_FALSE(refused.has_value());
-    EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted) << refused.error().message;
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable) << refused.error().message;
     EXPECT_EQ(count_sessions(*store), 1U);
     std::filesystem::remove(disk / "ballast");
     large.script_content.assign(100U << 10U, 's');

@@ -247,7 +247,7 @@ TEST_F(SqliteStoreTest, TooManyWaitingOperationsAreRefusedAtOnce) {
               if (result.has_value()) {
                 ++good;
               } else {
-                EXPECT_EQ(result.error().code, ErrorCode::kResourceExhausted);
+                EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
                 ++refused;
               }
               if (--left == 0) loop.stop();

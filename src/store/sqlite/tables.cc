@@ -23,8 +23,6 @@ constexpr int kWalBytesMax = 64 << 20;
 
 ErrorCode code_of(int sqlite_code) {
   switch (sqlite_code & 0xFF) {
-    case SQLITE_FULL:
-    case SQLITE_NOMEM:
     case SQLITE_TOOBIG:
       return ErrorCode::kResourceExhausted;
     case SQLITE_NOTADB:
@@ -34,6 +32,9 @@ ErrorCode code_of(int sqlite_code) {
     case SQLITE_READONLY:
     case SQLITE_AUTH:
       return ErrorCode::kPermissionDenied;
+    // A full disk is no fault of the request, and a smaller one would not help.
+    case SQLITE_FULL:
+    case SQLITE_NOMEM:
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_CANTOPEN:
@@ -166,6 +167,10 @@ Result<std::unique_ptr<Tables>> Tables::open(const std::filesystem::path& path, 
     execute_script(*connection, "PRAGMA auto_vacuum = INCREMENTAL");
     execute_script(*connection, "PRAGMA journal_mode = WAL");
     execute_script(*connection, "PRAGMA synchronous = NORMAL");
+    // The pages that a batch of records touches stay in memory, and are copied back into the file
+    // once for many batches.
+    execute_script(*connection, "PRAGMA cache_size = -16384");
+    execute_script(*connection, "PRAGMA wal_autocheckpoint = 4000");
     execute_script(*connection, "PRAGMA foreign_keys = ON");
     execute_script(*connection,
                    fmt::format("PRAGMA journal_size_limit = {}", kWalBytesMax).c_str());

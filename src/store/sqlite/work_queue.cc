@@ -56,7 +56,7 @@ Result<void> WorkQueue::push(Operation operation) {
     const std::scoped_lock lock(mutex_);
     if (closed_) return fail(ErrorCode::kUnavailable, "the store is closed");
     if (waiting_.size() >= waiting_max_) {
-      return fail(ErrorCode::kResourceExhausted,
+      return fail(ErrorCode::kUnavailable,
                   fmt::format("{} operations wait for the database already", waiting_max_));
     }
     waiting_.push_back(std::move(operation));

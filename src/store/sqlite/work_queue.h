@@ -32,8 +32,7 @@ class WorkQueue {
   explicit WorkQueue(std::size_t waiting_max) : waiting_max_(waiting_max) {}
 
   // Any thread; never blocks.
-  // errors    kResourceExhausted   so many wait already
-  //           kUnavailable         closed
+  // errors    kUnavailable   so many wait already, or closed
   [[nodiscard]] Result<void> push(Operation operation);
   // The first `count_max` that wait, once there are any; none when closed and empty.
   [[nodiscard]] std::vector<Operation> pop(std::size_t count_max);
