@@ -61,6 +61,15 @@ TEST(Uuid, IsRandomAndHasItsShape) {
   EXPECT_FALSE(is_uuid("0b8f5c9e00004000800000000000000000000"));
 }
 
+TEST(Uuid, OfATimeSortsByIt) {
+  const WallTime time(seconds(1'767'323'045) + milliseconds(7));
+  const std::string id = time_ordered_uuid(time);
+  EXPECT_TRUE(is_uuid(id)) << id;
+  EXPECT_EQ(id.substr(0, 15), "019b7ca9-8c8f-7") << id;
+  EXPECT_LT(id, time_ordered_uuid(time + milliseconds(1)));
+  EXPECT_NE(id, time_ordered_uuid(time));
+}
+
 TEST(Sha256, MatchesTheStandardsExample) {
   EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

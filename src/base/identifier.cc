@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "base/check.h"
@@ -35,22 +36,40 @@ class RandomPool {
   std::size_t used_ = pool_.size();
 };
 
-}  // namespace
+using UuidBytes = std::array<unsigned char, 16>;
 
-std::string random_uuid() {
+UuidBytes random_bytes() {
   thread_local RandomPool pool;
-  std::array<unsigned char, 16> bytes{};
+  UuidBytes bytes{};
   pool.take(bytes.data(), bytes.size());
-  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0F) | 0x40);
-  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3F) | 0x80);
+  return bytes;
+}
+
+std::string format_uuid(UuidBytes bytes, unsigned version) {
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0FU) | (version << 4U));
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3FU) | 0x80U);
   std::string text;
   text.reserve(36);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text.push_back('-');
-    text.push_back(kHex[bytes[i] >> 4]);
-    text.push_back(kHex[bytes[i] & 15]);
+    text.push_back(kHex[bytes[i] >> 4U]);
+    text.push_back(kHex[bytes[i] & 15U]);
   }
   return text;
+}
+
+}  // namespace
+
+std::string random_uuid() { return format_uuid(random_bytes(), 4); }
+
+std::string time_ordered_uuid(WallTime now) {
+  UuidBytes bytes = random_bytes();
+  const auto milliseconds_now = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count());
+  for (std::size_t i = 0; i < 6; ++i) {
+    bytes[i] = static_cast<unsigned char>(milliseconds_now >> (40U - 8U * i));
+  }
+  return format_uuid(bytes, 7);
 }
 
 bool is_uuid(std::string_view text) {

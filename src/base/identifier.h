@@ -7,11 +7,18 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
+
 namespace seam {
 
 // A version 4 UUID from the kernel's generator, lower case. Any thread.
 // source    RFC 9562, section 5.4.
 [[nodiscard]] std::string random_uuid();
+
+// A version 7 UUID: its first 48 bits are the time in milliseconds, so that rows keyed by it lie in
+// a table in the order in which they were made. The rest is random. Any thread. source    RFC 9562,
+// section 5.7.
+[[nodiscard]] std::string time_ordered_uuid(WallTime now);
 
 // Whether `text` has the shape of a lower-case UUID: 8-4-4-4-12 hexadecimal digits.
 [[nodiscard]] bool is_uuid(std::string_view text);

@@ -122,7 +122,7 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
 
 Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& sink) {
   CallAnswer answer;
-  answer.call_id = random_uuid();
+  answer.call_id = time_ordered_uuid(clock_.wall_now());
   const CallContext& context = request.session ? request.session->context : *request.context;
   answer.language_title =
       request.session ? request.session->language_title : std::string(request.language_title);

@@ -20,8 +20,8 @@
 namespace seam::store {
 
 struct RecordDrainOptions {
-  std::size_t batch_records_max = 2048;
-  milliseconds interval{50};  // between looks at journals that were empty
+  std::size_t batch_records_max = 8192;
+  milliseconds interval{250};  // between batches: more records share the pages that each writes
   std::chrono::hours keep{168};
   std::uint64_t records_bytes_max = std::uint64_t{1} << 30U;
   seconds retention_interval{60};

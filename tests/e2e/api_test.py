@@ -12,7 +12,7 @@ import unittest
 
 from seam_server import Server, children_of, wait_until
 
-UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
 SESSION_KEYS = {"request_id", "language_title", "status", "created_at", "expires_at", "execution_count", "last_executed_at"}
 SUMMARY_KEYS = {"language", "title", "language_title", "description", "version", "tags", "created_at", "updated_at"}
