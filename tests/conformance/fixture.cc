@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "base/identifier.h"
 
@@ -23,6 +25,33 @@ std::multiset<std::string> open_descriptors() {
     all.insert(target.substr(0, target.find('[')));  // without the numbers of sockets and pipes
   }
   return all;
+}
+
+// The processes that a process has started and not yet reaped.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  std::error_code gone;
+  for (const auto& thread :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", parent), gone)) {
+    std::ifstream file(thread.path() / "children");
+    for (pid_t child = 0; file >> child;) children.push_back(child);
+  }
+  return children;
+}
+
+// source    proc(5), /proc/pid/stat: utime and stime are the 14th and 15th field; the 2nd, a name
+//           in brackets, may hold blanks.
+nanoseconds processor_time(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  std::string skipped;
+  for (int i = 3; i < 14; ++i) fields >> skipped;
+  std::int64_t user = 0;
+  std::int64_t system = 0;
+  fields >> user >> system;
+  return (user + system) * nanoseconds(seconds(1)) / ::sysconf(_SC_CLK_TCK);
 }
 
 // Runs a task on a loop from outside and waits for its end.
@@ -65,6 +94,27 @@ House::House(process::SpawnerProcess process) : spawner_pid_(process.pid()) {
 
 runtimes::Runtime& House::runtime(const std::string& language) { return *runtimes_.at(language); }
 
+std::map<pid_t, nanoseconds> House::processor_times() const {
+  std::map<pid_t, nanoseconds> times;
+  std::vector<pid_t> ahead = children_of(spawner_pid_);
+  while (!ahead.empty()) {
+    const pid_t pid = ahead.back();
+    ahead.pop_back();
+    times[pid] = processor_time(pid);
+    for (const pid_t child : children_of(pid)) ahead.push_back(child);
+  }
+  return times;
+}
+
+std::optional<pid_t> House::busy_process(const std::map<pid_t, nanoseconds>& before,
+                                         nanoseconds more) const {
+  for (const auto& [pid, time] : processor_times()) {
+    const auto then = before.find(pid);
+    if (time - (then == before.end() ? nanoseconds(0) : then->second) >= more) return pid;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> House::shut_down() {
   for (auto& [name, runtime] : runtimes_) {
     run_on(*loops_.front(), [&runtime] { return runtime->shut_down(); });
@@ -75,9 +125,8 @@ std::vector<std::string> House::shut_down() {
     run_on(*loop, [loop]() { return loop->sleep(Deadline::after(milliseconds(20))); });
   std::vector<std::string> left;
   {
-    std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", spawner_pid_));
-    for (std::string pid; children >> pid;) {
-      std::ifstream file("/proc/" + pid + "/cmdline");
+    for (const pid_t pid : children_of(spawner_pid_)) {
+      std::ifstream file(fmt::format("/proc/{}/cmdline", pid));
       std::string command;
       std::getline(file, command, '\0');
       left.push_back(fmt::format("process {} ({})", pid, command));

@@ -23,6 +23,11 @@ class House {
   ~House();
   [[nodiscard]] runtimes::Runtime& runtime(const std::string& language);
   [[nodiscard]] EventLoop& loop(std::size_t i) { return *loops_[i % loops_.size()]; }
+  // Processor time that each process below the spawner has used. Other threads may run.
+  [[nodiscard]] std::map<pid_t, nanoseconds> processor_times() const;
+  // One that has used at least this much more than `before`.
+  [[nodiscard]] std::optional<pid_t> busy_process(const std::map<pid_t, nanoseconds>& before,
+                                                  nanoseconds more) const;
   // Ends all workers and says what is left behind: one line each.
   [[nodiscard]] std::vector<std::string> shut_down();
 
@@ -56,6 +61,7 @@ class RunningCall final : runtimes::CallSink {
   RunningCall(const RunningCall&) = delete;
   RunningCall& operator=(const RunningCall&) = delete;
 
+  [[nodiscard]] bool ended() const { return ended_; }
   // Blocks the test until the outcome is there.
   const runtimes::Outcome& wait();
   [[nodiscard]] bool completed() {

@@ -1,6 +1,14 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "base/check.h"
 #include "conformance/suite.h"
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
+#include "runtimes/wasm/wasm_runtime.h"
+#include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::conformance {
 
@@ -62,6 +70,7 @@ Language nodejs() {
           },
       .throws_at = {.line = 3, .column = 9},
       .thrown_type = "TypeError",
+      .thrown_trace = ":3",
       .syntax_error_at = {.line = 2, .column = 9},
   };
 }
@@ -119,13 +128,52 @@ Language python() {
           },
       .throws_at = {.line = 3, .column = 0},
       .thrown_type = "TypeError",
+      .thrown_trace = "line 3",
       .syntax_error_at = {.line = 2, .column = 5},
       .keeps_number_text = false,
   };
 }
 
+// A module built from wasm/<name>.c.
+std::string guest(const std::string& name) {
+  std::ifstream file(fmt::format("{}/{}.wasm", SEAM_CONFORMANCE_GUESTS, name), std::ios::binary);
+  CHECK(file.is_open());
+  std::ostringstream bytes;
+  bytes << file.rdbuf();
+  return bytes.str();
+}
+
+Language wasm() {
+  Language language = {
+      .name = "wasm",
+      .create = [](const Host& host) -> Result<std::unique_ptr<runtimes::Runtime>> {
+        wasm::Outcome<std::unique_ptr<wasm::Runtime>> engine = wasm::make_wasmtime({});
+        if (!engine) return std::unexpected(engine.error().canonical());
+        return runtimes::make_wasm_runtime(*std::move(engine),
+                                           {.cache_folder = host.folder + "/wasm-cache"});
+      },
+      .forms = {{"reactor", guest("add")}, {"command", guest("add_command")}},
+      .programs = {{"syntax_error", std::string("\0asm\1\0\0\0 no section", 19)}},
+      .lacks =
+          {
+              {"identity", "each call has a fresh instance, of which nothing is kept"},
+              {"garbage", "there is no descriptor 3 and no protocol for a guest to break"},
+              {"forged", "there is no descriptor 3 and no protocol for a guest to break"},
+          },
+      .no_worker = "guests run in the server's own process",
+      .thrown_type = "Trap:Unreachable",
+      .thrown_message = "an unreachable instruction was executed",
+      .thrown_trace = "at inner (function ",
+      .keeps_number_text = true,
+  };
+  for (const char* const name : {"echo", "throws", "log", "log_lines", "raw_log", "spin",
+                                 "allocate", "exit", "sleep", "bad_result", "large_result"})
+    language.programs[name] = guest(name);
+  return language;
+}
+
 }  // namespace
 
-std::vector<Language> languages() { return {nodejs(), python()}; }
+std::vector<Language> languages() { return {nodejs(), python(), wasm()}; }
 
 }  // namespace seam::conformance

@@ -1,7 +1,7 @@
 #pragma once
 // The one suite that every runtime passes (conformance_test.cc). A runtime brings how it is made
-// and a few programs in its own language; a program that a language cannot have is left out, and
-// the tests that need it are skipped.
+// and a few programs in its own language; a program that a language cannot have stands in `lacks`
+// with the reason, and the tests that need it are skipped.
 //
 //   Language nodejs() { return {.name = "nodejs", .create = …, .programs = {{"echo", "…"}, …}}; }
 //
@@ -29,8 +29,8 @@ struct Host {
 
 // What a failing program must say of the place of its failure.
 struct Place {
-  int line = 0;
-  int column = 0;  // 0: the language does not know
+  int line = 0;    // 0: the language does not know
+  int column = 0;  // 0: it does not know, or only some of its versions do
 };
 
 struct Language {
@@ -42,23 +42,29 @@ struct Language {
 
   // echo          returns its params
   // identity      returns a text that its process made up when it loaded, the same while it lives
-  // throws        throws an error of type `thrown_type` that says "boom" at `throws_at`
+  // throws        throws an error of type `thrown_type` that says `thrown_message` at `throws_at`
   // syntax_error  cannot be loaded, wrong at `syntax_error_at`
   // log           prints params.n times "x" and a line end, in one go, to stdout, and returns true
   // log_lines     prints params.n lines "line <i>", the even ones to stdout, the odd to stderr
   // raw_log       writes params.n bytes "x" to descriptor 1, and returns true
   // spin          never ends
   // allocate      takes params.mib MiB of memory, touches them, and returns true
-  // exit          ends its process with exit code 3
+  // exit          ends its process, or itself where it has none, with exit code 3
   // sleep         returns "slept" after params.ms milliseconds, without holding the processor
   // bad_result    returns what cannot be JSON
   // large_result  returns a text of params.n characters "r"
   // garbage       writes 200,000 bytes that are no frames to descriptor 3, then never ends
   // forged        writes one whole result frame with `"forged"` to descriptor 3, then returns "own"
   std::map<std::string, std::string> programs = {};
+  // The programs above that it cannot have, each with the reason.
+  std::map<std::string, std::string> lacks = {};
+  // Why calls run in no process of their own; empty where they do.
+  std::string no_worker = {};
 
   Place throws_at = {};
   std::string thrown_type = {};
+  std::string thrown_message = "boom";
+  std::string thrown_trace = {};  // what the stack trace must hold
   Place syntax_error_at = {};
   bool keeps_number_text = false;  // 3.0 and 2^64 come back as they were sent
 };

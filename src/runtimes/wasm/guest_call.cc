@@ -43,6 +43,12 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// In the words of the runtimes that have workers.
+std::string over_limit(std::uint64_t memory_bytes_max, std::string_view what) {
+  return fmt::format("the function passed its memory limit of {} MiB: {}", memory_bytes_max >> 20U,
+                     what);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<GuestProgram>> GuestProgram::make(
@@ -273,7 +279,7 @@ FunctionError GuestCall::describe(const wasm::Error& error, std::uint64_t memory
   const std::uint64_t limit = program_.limits.memory_bytes_max;
   if (error.code == wasm::ErrorCode::kLimitExceeded) {
     out.kind = FunctionError::Kind::kMemoryExceeded;
-    out.message = error.message;
+    out.message = over_limit(limit, error.message);
     return out;
   }
   if (error.code == wasm::ErrorCode::kTrapped) {
@@ -292,7 +298,7 @@ FunctionError GuestCall::describe(const wasm::Error& error, std::uint64_t memory
   // they lack.
   if (memory_bytes >= limit - limit / 8) {
     out.kind = FunctionError::Kind::kMemoryExceeded;
-    out.message += fmt::format(" (with {} of {} bytes of memory in use)", memory_bytes, limit);
+    out.message = over_limit(limit, out.message);
   }
   return out;
 }

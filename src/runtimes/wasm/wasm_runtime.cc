@@ -16,13 +16,13 @@
 namespace seam::runtimes {
 namespace {
 
-constexpr std::uint64_t kDiskBytesMax = 2ULL << 30U;
 constexpr std::size_t kEngineQueueMax = 4096;  // calls that wait for an instance, over all programs
 constexpr milliseconds kLookWhileWaiting{20};  // a guest that sleeps is looked at for cancellation
 
-std::optional<wasm::ModuleCache> open_disk(const std::filesystem::path& folder) {
-  if (folder.empty()) return std::nullopt;
-  Result<wasm::ModuleCache> cache = wasm::ModuleCache::open(folder, kDiskBytesMax);
+std::optional<wasm::ModuleCache> open_disk(const WasmOptions& options) {
+  if (options.cache_folder.empty()) return std::nullopt;
+  Result<wasm::ModuleCache> cache =
+      wasm::ModuleCache::open(options.cache_folder, options.cache_bytes_max);
   if (cache) return *std::move(cache);
   log_warning("modules are compiled anew at each start: {}", cache.error().message);
   return std::nullopt;
@@ -57,8 +57,7 @@ class WasmRuntime final : public Runtime {
   WasmRuntime(std::unique_ptr<wasm::Runtime> engine, WasmOptions options)
       : options_(std::move(options)),
         engine_(std::move(engine)),
-        programs_(*engine_, compilers_, open_disk(options_.cache_folder),
-                  options_.modules_bytes_max),
+        programs_(*engine_, compilers_, open_disk(options_), options_.modules_bytes_max),
         instances_(options_.instances_max, kEngineQueueMax),
         compilers_("wasm-compile", 1),
         guests_("wasm", options_.compute_threads) {}

@@ -21,7 +21,9 @@ namespace seam::runtimes {
 
 struct WasmOptions {
   std::filesystem::path cache_folder =
-      {};                        // of compiled code; empty for none. Made with mode 0700.
+      {};  // of compiled code; empty for none. Made with mode 0700.
+  // Of compiled code on disk, counted whenever a module is added; the longest written goes first.
+  std::uint64_t cache_bytes_max = 2ULL << 30U;
   unsigned compute_threads = 2;  // guests past their first slice, and compilations
   std::size_t modules_bytes_max =
       512U << 20U;  // compiled code kept in memory; the longest unused goes first

@@ -1,0 +1,7 @@
+#include "guest.h"
+
+HANDLE(params, size) {
+  (void)params;
+  (void)size;
+  return result_text("{1, 2}");
+}

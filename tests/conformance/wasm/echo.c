@@ -1,0 +1,3 @@
+#include "guest.h"
+
+HANDLE(params, size) { return result_at(params, size); }
