@@ -71,6 +71,13 @@ int serve(const LoadedSettings& loaded, bool json) {
       process::SpawnerProcess::start({.isolation = settings.isolation, .cgroup_name = {}});
   if (!spawner) {
     fmt::print(stderr, "seam: {}\n", spawner.error().message);
+    if (settings.isolation == process::Isolation::kRequired &&
+        spawner.error().code == ErrorCode::kFailedPrecondition) {
+      fmt::print(
+          stderr,
+          "`seam doctor` explains each part. If you trust every function that will run here, "
+          "start with --isolation off.\n");
+    }
     return 1;
   }
   const sigset_t signals = stop_signals();
@@ -83,6 +90,9 @@ int serve(const LoadedSettings& loaded, bool json) {
     fmt::print(stderr, "seam: {}\n", host.error().message);
     return 1;
   }
+  if (settings.isolation == process::Isolation::kOff)
+    log_warning(
+        "isolation is off: functions run as plain processes that can do what this server can");
   report_start(**host, settings, json);
   const std::string_view signal = wait_for_stop();
   log_info("{}: no new calls; waiting up to {} s for those in flight (again: stop at once)", signal,
