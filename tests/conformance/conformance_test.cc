@@ -217,7 +217,7 @@ TEST_P(Conformance, SaysThatAFunctionEndedItself) {
   }
 }
 
-// Someone else ends the worker while it has a call: the kernel for want of memory, say.
+// Someone else ends the worker while it has a call: whoever looks after the machine, say.
 TEST_P(Conformance, AWorkerKilledFromOutsideFailsItsCallAlone) {
   NEEDS_WORKER();
   NEEDS("spin");
