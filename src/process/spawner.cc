@@ -5,11 +5,13 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <cerrno>
 #include <deque>
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "process/spawner_messages.h"
 #include "process/unix_message.h"
 
@@ -44,7 +46,7 @@ struct Spawner::Impl {
 
   SpawnerProcess process;
   EventLoop& loop;
-  bool gone = false;
+  std::atomic<bool> gone{false};  // written on the loop
   bool waits_to_send = false;
   std::uint64_t number_next = 1;
   std::size_t spawns_waiting = 0;
@@ -66,6 +68,8 @@ Spawner::~Spawner() {
 
 const IsolationReport& Spawner::report() const { return impl_->process.report(); }
 
+bool Spawner::alive() const { return !impl_->gone.load(); }
+
 void Spawner::Impl::listen() {
   readiness.when_readable([this] { receive(); });
 }
@@ -75,7 +79,10 @@ void Spawner::Impl::receive() {
   for (;;) {
     const int error_number = receive_message(process.socket_.get(), message);
     if (error_number == EAGAIN) return listen();
-    if (error_number != 0 || message.bytes.empty()) return fail_all();
+    if (error_number != 0 || message.bytes.empty()) {
+      log_error("{}", kGone);
+      return fail_all();
+    }
     WireReader in(message.bytes);
     const std::uint64_t number = in.u64();
     const auto code = static_cast<ErrorCode>(in.u32());

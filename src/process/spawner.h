@@ -114,6 +114,8 @@ class Spawner {
   Spawner& operator=(const Spawner&) = delete;
 
   [[nodiscard]] const IsolationReport& report() const;
+  // False once the spawner has ended: no worker can be started any more. Any thread.
+  [[nodiscard]] bool alive() const;
 
   // Starts a sandboxed worker. Returns when it has been exec'ed inside its sandbox.
   // errors    kUnavailable          no process, memory or descriptor to be had, or too many wait:

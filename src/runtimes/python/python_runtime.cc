@@ -33,7 +33,13 @@ bool is_memory_end(std::string_view tail) {
   return false;
 }
 
-RuntimeHealth health_of(const std::string& interpreter) {
+RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& spawner) {
+  if (!spawner.alive()) {
+    return {.up = false,
+            .detail =
+                "the spawner has ended: no worker can be started until the server is "
+                "started again"};
+  }
   if (::access(interpreter.c_str(), X_OK) == 0) return {.up = true, .detail = interpreter};
   return {.up = false,
           .detail = fmt::format("there is no {}: install Python 3.9 or newer (Debian: apt-get "
@@ -62,14 +68,14 @@ Result<std::unique_ptr<Runtime>> create_python_runtime(PythonOptions options,
   spec.limits = options.worker;
 
   return std::make_unique<WorkerPool>(
-      WorkerPoolOptions{
-          .name = "python",
-          .kind = {.ending_words = "os._exit() and a fatal error end",
-                   .is_memory_failure = is_memory_failure,
-                   .is_memory_end = is_memory_end},
-          .limits = options.limits,
-          .memory_bytes_max = options.worker.memory_bytes_max,
-          .health = [interpreter = options.interpreter] { return health_of(interpreter); }},
+      WorkerPoolOptions{.name = "python",
+                        .kind = {.ending_words = "os._exit() and a fatal error end",
+                                 .is_memory_failure = is_memory_failure,
+                                 .is_memory_end = is_memory_end},
+                        .limits = options.limits,
+                        .memory_bytes_max = options.worker.memory_bytes_max,
+                        .health = [interpreter = options.interpreter,
+                                   &spawner] { return health_of(interpreter, spawner); }},
       std::make_unique<ZygoteLauncher>(spawner, std::move(spec), *loops.front()), loops);
 }
 
