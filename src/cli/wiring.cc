@@ -157,12 +157,18 @@ Result<void> FunctionHost::Parts::open_storage() {
   // The journal's lock keeps a second server away from this directory before anything is changed in
   // it.
   SEAM_ASSIGN_OR_RETURN(store, store::create_sqlite_store({.path = database}));
-  SEAM_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> acknowledged, store->acknowledged());
-  SEAM_ASSIGN_OR_RETURN(journals,
-                        journal::Journals::open({.directory = settings.data / "journal",
-                                                 .writers = loops.size(),
-                                                 .total_bytes_max = settings.spool_bytes_max},
-                                                acknowledged));
+  // An earlier server may write its last records until the lock is ours: only what is read after
+  // that holds.
+  std::vector<std::uint64_t> acknowledged;
+  do {
+    journals.reset();
+    SEAM_ASSIGN_OR_RETURN(acknowledged, store->acknowledged());
+    SEAM_ASSIGN_OR_RETURN(journals,
+                          journal::Journals::open({.directory = settings.data / "journal",
+                                                   .writers = loops.size(),
+                                                   .total_bytes_max = settings.spool_bytes_max},
+                                                  acknowledged));
+  } while (store->acknowledged() != acknowledged);
   drain = std::make_unique<store::RecordDrain>(
       *journals, *store,
       store::RecordDrainOptions{.keep = settings.records_keep,
