@@ -161,7 +161,7 @@ void Readiness::cancel() {
   impl_->on_read = nullptr;
   ++impl_->read_round;
   boost::system::error_code ignored;
-  impl_->descriptor.cancel(ignored);
+  static_cast<void>(impl_->descriptor.cancel(ignored));
 }
 
 }  // namespace seam

@@ -117,13 +117,15 @@ Result<void> Server::listen() {
     made.push_back(std::make_shared<ConnectionLoop>(*loop, impl_->shared, std::move(epoll)));
   }
   impl_->connection_loops = made;
-  // The listener's loop last: by then the others are ready for what it hands over.
-  for (std::size_t i = made.size(); i-- > 0;) {
-    made[i]->loop.post([self = made[i], all = made,
-                        socket = i == 0 ? std::move(listener) : FileDescriptor()]() mutable {
-      self->start(std::move(socket), std::move(all));
-    });
+  for (std::size_t i = 1; i < made.size(); ++i) {
+    made[i]->loop.post(
+        [self = made[i], all = made]() mutable { self->start(FileDescriptor(), std::move(all)); });
   }
+  // The listener's loop last: by then the others are ready for what it hands over.
+  made.front()->loop.post(
+      [self = made.front(), all = made, socket = std::move(listener)]() mutable {
+        self->start(std::move(socket), std::move(all));
+      });
   return {};
 }
 

@@ -52,7 +52,7 @@ Result<std::string> write_harness(const std::string& parent, std::span<const Har
   if (error) return fail_errno("cannot resolve " + parent, error.value());
   std::filesystem::create_directories(absolute, error);
   if (error) return fail_errno("cannot make " + absolute.string(), error.value());
-  const std::string folder = (absolute / sha256_hex(all).substr(0, 32)).string();
+  std::string folder = (absolute / sha256_hex(all).substr(0, 32)).string();
   if (std::filesystem::exists(folder, error)) return folder;
   const std::string temporary = folder + "." + random_uuid();
   const Result<void> filled = fill(temporary, files);

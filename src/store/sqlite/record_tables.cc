@@ -110,10 +110,11 @@ Result<void> Tables::write_records(std::span<const JournaledRecord> records) {
       s.error_details = error_details(record);
       s.runtime_metrics = record.runtime_metrics;
       s.logs = record.logs;
-      s.bytes = static_cast<long long>(
+      const std::size_t bytes =
           kRowOverheadBytes + record.request_headers.size() + record.request_payload.size() +
           record.response_payload.size() + s.error_details.size() + record.runtime_metrics.size() +
-          record.logs.size() + record.error_message.size() + record.stack_trace.size());
+          record.logs.size() + record.error_message.size() + record.stack_trace.size();
+      s.bytes = static_cast<long long>(bytes);
       s.insert.execute(true);
       total_bytes += s.bytes;
       if (!record.error_code.empty()) {
