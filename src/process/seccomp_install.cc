@@ -78,6 +78,13 @@ constexpr sock_filter jump_if_equal(std::uint32_t value, std::size_t then_skip,
                   static_cast<unsigned char>(else_skip));
 }
 
+// The lower half of the user's addresses; of those, the ones that ThreadSanitizer leaves alone.
+#if __has_feature(thread_sanitizer)
+constexpr unsigned kAddressBits = 40;
+#else
+constexpr unsigned kAddressBits = 46;
+#endif
+
 // Anonymous memory at an address that nobody can guess, and in it a random place, a multiple of 8,
 // with `size` bytes after it.
 std::expected<char*, SandboxFailure> random_place(std::size_t size) {
@@ -86,9 +93,8 @@ std::expected<char*, SandboxFailure> random_place(std::size_t size) {
   for (int attempt = 0; attempt < 16; ++attempt) {
     std::array<std::uint64_t, 2> random{};
     if (::getrandom(random.data(), sizeof random, 0) != sizeof random) return failure("getrandom");
-    const std::uint64_t address_bits = (1ULL << 46U) - 1;  // the lower half of the user's space
-    void* const wanted =
-        reinterpret_cast<void*>((random[0] & address_bits & ~(page - 1)) | (1ULL << 32U));
+    const std::uint64_t mask = (1ULL << kAddressBits) - page;
+    void* const wanted = reinterpret_cast<void*>((random[0] & mask) | (1ULL << 32U));
     void* const mapped = ::mmap(wanted, room, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (mapped == MAP_FAILED && errno == EEXIST) continue;

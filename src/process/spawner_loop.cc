@@ -220,13 +220,12 @@ void SpawnerLoop::finish(std::uint64_t id) {
   }
   finishing_.erase(id);
   uid_slots_.erase(worker.uid_slot);
-  if (worker.reap_request) {
-    WireWriter out;
-    out.u32(static_cast<std::uint32_t>(*worker.status));
-    out.u32(kills > 0 ? 1 : 0);
-    reply(*worker.reap_request, out, {});
-  }
-  workers_.erase(id);
+  const std::optional<std::uint64_t> request = worker.reap_request;
+  WireWriter out;
+  out.u32(static_cast<std::uint32_t>(*worker.status));
+  out.u32(kills > 0 ? 1 : 0);
+  workers_.erase(id);  // before the answer, after which nothing of it may be left
+  if (request) reply(*request, out, {});
 }
 
 void SpawnerLoop::end_everyone() {
