@@ -112,6 +112,7 @@ void Connection::run_again() {
     if (!on_stack_or_awaited()) loop_->bury(this);
     return;
   }
+  runs_again_ = true;
   advance();
 }
 
@@ -124,6 +125,7 @@ void Connection::advance() {
   while (!closed_ && step() == Step::kAgain) {
   }
   advancing_ = false;
+  runs_again_ = false;
   if (closed_ && !on_stack_or_awaited()) loop_->bury(this);
 }
 
@@ -160,8 +162,7 @@ Connection::Step Connection::read_head() {
     if (answered_in_turn_ >= loop_->shared().options.pipelined_max && in.size() > 0) {
       if (!flush()) return Step::kWait;
       if (closed_) return Step::kWait;
-      queued_ = true;
-      loop_->run_later(this);
+      queue();
       return Step::kWait;
     }
     // RFC 9112, section 2.2: empty lines before a request are passed over.
@@ -180,7 +181,7 @@ Connection::Step Connection::read_head() {
       if (length > 0) return begin_request(length);
     }
   }
-  if (!flush()) return Step::kWait;
+  if (flush_later() || !flush()) return Step::kWait;
   const bool fresh = exchange_ == nullptr || exchange_->in.size() == 0;
   if (receive()) {
     if (fresh) phase_since_ = MonotonicClock::now();
@@ -535,6 +536,19 @@ bool Connection::flush() {
   Exchange::keep_small(exchange.out);
   exchange.out_body = {};
   return true;
+}
+
+// Small answers of one turn of the loop go out at its end, one after the other: a peer on another
+// core is then woken once for all of them. True: they will.
+bool Connection::flush_later() {
+  if (runs_again_ || !output_pending() || !exchange_->out_body.empty()) return false;
+  queue();
+  return true;
+}
+
+void Connection::queue() {
+  queued_ = true;
+  loop_->run_later(this);
 }
 
 void Connection::become_idle() {

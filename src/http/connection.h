@@ -65,6 +65,8 @@ class Connection {
   [[nodiscard]] bool received(std::ptrdiff_t count, std::size_t room);
   [[nodiscard]] bool output_pending() const;
   [[nodiscard]] bool flush();
+  bool flush_later();
+  void queue();
   Step linger();
   void start_closing(bool lingering);
   void become_idle();
@@ -89,7 +91,8 @@ class Connection {
   bool at_end_ = false;         // and all its bytes are read
   bool advancing_ = false;
   bool handling_ = false;
-  bool queued_ = false;  // in run_later
+  bool queued_ = false;      // in run_later()
+  bool runs_again_ = false;  // from there: what is gathered goes out now
   bool closed_ = false;
   bool close_after_ = false;  // after the response in hand
   bool linger_ = false;

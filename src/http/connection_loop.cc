@@ -226,7 +226,13 @@ void ConnectionLoop::bury(Connection* connection) {
 }
 
 void ConnectionLoop::run_later(Connection* connection) {
-  loop.post([connection] { connection->run_again(); });
+  queued_.push_back(connection);
+  if (queued_.size() == 1) loop.post([self = shared_from_this()] { self->run_queued(); });
+}
+
+// None of them is freed before it had its turn.
+void ConnectionLoop::run_queued() {
+  for (Connection* connection : std::exchange(queued_, {})) connection->run_again();
 }
 
 }  // namespace seam::http

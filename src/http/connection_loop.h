@@ -65,7 +65,7 @@ class ConnectionLoop : public std::enable_shared_from_this<ConnectionLoop> {
   // The connection is closed: it leaves the list, and is freed once it cannot be on the stack.
   void remove(Connection* connection);
   void bury(Connection* connection);
-  // Runs `connection` again after the others had their turn.
+  // Runs `connection` again after the others had their turn, together with all that ask for it.
   void run_later(Connection* connection);
 
   EventLoop& loop;
@@ -73,6 +73,7 @@ class ConnectionLoop : public std::enable_shared_from_this<ConnectionLoop> {
 
  private:
   void watch();
+  void run_queued();
   void on_ready();
   void accept_some();
   void pause_accepting(int error_number);
@@ -95,6 +96,7 @@ class ConnectionLoop : public std::enable_shared_from_this<ConnectionLoop> {
       all_;                               // shared with closures that are posted to them
   std::vector<Connection*> connections_;  // owned; each knows its place
   std::vector<Connection*> graveyard_;    // owned
+  std::vector<Connection*> queued_;       // for run_queued()
   std::vector<std::unique_ptr<Exchange>> free_;
 };
 

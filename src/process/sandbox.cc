@@ -230,6 +230,11 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+void schedule_as_batch() {
+  const sched_param parameters{};
+  static_cast<void>(::sched_setscheduler(0, SCHED_BATCH, &parameters));  // only a matter of speed
+}
+
 SandboxResult arrange_descriptors(const WorkerDescriptors& descriptors) {
   // First all of them up, out of the way of the places they go to.
   const auto lift = [](int fd) { return ::fcntl(fd, F_DUPFD_CLOEXEC, 64); };

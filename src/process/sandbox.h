@@ -27,6 +27,10 @@ namespace seam::process {
 // Default signal handlers and an empty mask, whatever was inherited.
 void reset_signals();
 
+// A process that is woken does not put off who woke it, so the server hands out all calls that it
+// has before the first worker runs on its core. Kept by what is forked; sched(7), SCHED_BATCH.
+void schedule_as_batch();
+
 // Makes descriptors 0 (/dev/null), 1 and 2 (`output`), 3 (`socket`) and 4 (`start`, closed on exec)
 // and closes every other but `kept`, which it returns moved to 5 and up.
 struct WorkerDescriptors {

@@ -192,6 +192,7 @@ void SpawnerLoop::become_worker(const SandboxPlan& plan, const WorkerSpec& spec,
                                       .kept = cgroup_files};
   const auto enter = [&]() -> SandboxResult {
     reset_signals();
+    schedule_as_batch();
     if (zygote) return enter_zygote_view(plan);
     return enter_sandbox(plan, cgroup_files);
   };
