@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds wasmtime's C API: OUTDIR/lib/libwasmtime.a and OUTDIR/include. Does nothing when Cargo.toml is the one that
-# OUTDIR was built from. Needs cargo 1.93 or newer (rustup's, or Debian's rustc-web and cargo-web) and crates.io.
+# Builds wasmtime's C API: OUTDIR/lib/libwasmtime.a and OUTDIR/include. Does nothing when Cargo.lock and Cargo.toml are
+# those that OUTDIR was built from. Needs cargo 1.93 or newer (rustup's, or Debian's rustc-web and cargo-web) and crates.io.
 #
 #   third_party/wasmtime/build.sh build/wasmtime
 set -euo pipefail
@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-stamp=$(sha256sum < "$here/Cargo.toml" | cut -d' ' -f1)
+stamp=$(cat "$here/Cargo.toml" "$here/Cargo.lock" | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ] && [ -f "$out/lib/libwasmtime.a" ]; then
   echo "wasmtime: up to date in $out"
   exit 0
@@ -22,17 +22,17 @@ for candidate in "$HOME/.cargo/bin/cargo" cargo cargo-web; do
 done
 [ -n "$cargo" ] || { echo "wasmtime: no cargo found: install rustc-web and cargo-web, or rustup" >&2; exit 1; }
 
-# Sources are copied so that the lock file, which cargo writes beside Cargo.toml, stays out of the tree.
+# Sources are copied so that nothing is written into the tree.
 target=${CARGO_TARGET_DIR:-$(dirname "$out")/cargo}
 work=$target/seam-wasmtime
 mkdir -p "$work/src"
-cp "$here/Cargo.toml" "$work/"
+cp "$here/Cargo.toml" "$here/Cargo.lock" "$work/"
 cp "$here/src/lib.rs" "$work/src/"
 
 echo "wasmtime: building its C API with $("$cargo" --version); about 6 minutes on two cores, once"
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
-CARGO_TARGET_DIR=$target "$cargo" build --release --manifest-path "$work/Cargo.toml" \
+CARGO_TARGET_DIR=$target "$cargo" build --release --locked --manifest-path "$work/Cargo.toml" \
   --message-format=json-render-diagnostics > "$messages"
 headers=$(grep '"reason":"build-script-executed"' "$messages" | grep 'wasmtime-c-api-impl' |
           sed -n 's/.*"out_dir":"\([^"]*\)".*/\1/p' | tail -1)/include
