@@ -115,6 +115,7 @@ TEST(SqliteDurabilityTest, RecordsAreWrittenOnceWhenTheDrainIsKilled) {
   int kills = 0;
   bool ended = false;
   std::mt19937 random(std::random_device{}());
+  unsigned microseconds_max = 20000;
   while (!ended) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
@@ -129,7 +130,8 @@ TEST(SqliteDurabilityTest, RecordsAreWrittenOnceWhenTheDrainIsKilled) {
       ::_exit(drain.drain_all().has_value() ? 0 : 4);
     }
     // Longer each time, so that it ends on a slow machine too.
-    ::usleep(static_cast<useconds_t>(random() % 20000 + 5000 * static_cast<unsigned>(kills + 1)));
+    ::usleep(static_cast<useconds_t>(random() % microseconds_max));
+    microseconds_max += microseconds_max / 8;
     ASSERT_EQ(::kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
