@@ -3,7 +3,7 @@ and writes the answer there (docs/worker-protocol.md). Started by the server as
 
     python3 -I -B -X utf8 worker.py        (descriptor 3)
 
-or as serve(fd) in a process that was forked from one with the interpreter already warm. Python 3.9
+or as serve(fd) in a process that was forked from one with the interpreter already warm. Python 3.11
 and newer.
 
 Between calls the worker sleeps in a blocking read. Threads of the program may run meanwhile; what

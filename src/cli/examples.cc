@@ -47,7 +47,9 @@ std::array<Example, 3> all_examples() {
 
 }  // namespace
 
-Task<> register_examples(functions::Registry& registry, functions::ImplementationOptions defaults) {
+Task<std::vector<std::string>> register_examples(functions::Registry& registry,
+                                                 functions::ImplementationOptions defaults) {
+  std::vector<std::string> registered;
   for (const Example& example : all_examples()) {
     functions::PutRequest put;
     put.language_title = example.language_title;
@@ -58,10 +60,14 @@ Task<> register_examples(functions::Registry& registry, functions::Implementatio
     put.tags = {"example", std::string(example.tag)};
     put.options = defaults;
     const Result<functions::Written> written = co_await registry.put(std::move(put));
-    if (!written)
+    if (written) {
+      registered.emplace_back(example.language_title);
+    } else {
       log_warning("the example {} is not registered: {}", example.language_title,
                   written.error().message);
+    }
   }
+  co_return registered;
 }
 
 }  // namespace seam::cli

@@ -3,6 +3,7 @@
 #include "cli/serve.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <csignal>
 #include <cstdio>
@@ -52,8 +53,7 @@ void report_start(const FunctionHost& host, const Settings& settings, bool json)
                    ? "OFF: functions can do what this server can"
                : missing.empty() ? "all layers in force"
                                  : fmt::format("in force, without: {} (see seam doctor)", missing));
-    if (host.fresh())
-      fmt::print("  examples   nodejs-calculator, python-text_processor, wasm-text_stats\n");
+    if (!host.examples().empty()) fmt::print("  examples   {}\n", fmt::join(host.examples(), ", "));
     fmt::print(
         "Try    seam invoke nodejs-calculator --params '{{\"operation\":\"add\",\"a\":1,\"b\":2}}' "
         "--url {}\nStop   Ctrl-C\n",

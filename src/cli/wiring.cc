@@ -116,6 +116,7 @@ struct FunctionHost::Parts {
 
   Settings settings;
   bool fresh = false;
+  std::vector<std::string> examples;  // registered by this start
   bool stopped = false;
   std::vector<std::unique_ptr<EventLoop>> loops;
   std::vector<EventLoop*> loop_pointers;
@@ -281,7 +282,7 @@ Task<Result<void>> FunctionHost::Parts::take_in() {
   }
   Result<void> loaded = co_await registry->load(std::move(snapshot));
   SEAM_CO_RETURN_IF_ERROR(std::move(loaded));
-  if (fresh) co_await register_examples(*registry, default_options(settings));
+  if (fresh) examples = co_await register_examples(*registry, default_options(settings));
   co_return Result<void>();
 }
 
@@ -327,7 +328,7 @@ const process::IsolationReport& FunctionHost::isolation() const {
   return parts_->spawner->report();
 }
 
-bool FunctionHost::fresh() const { return parts_->fresh; }
+const std::vector<std::string>& FunctionHost::examples() const { return parts_->examples; }
 
 Task<> FunctionHost::Parts::shut_down() {
   health_api->set_ready(false);

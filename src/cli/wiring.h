@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/settings.h"
@@ -29,8 +30,8 @@ class FunctionHost {
 
   [[nodiscard]] std::string url() const;  // "http://127.0.0.1:8080"
   [[nodiscard]] const process::IsolationReport& isolation() const;
-  [[nodiscard]] bool fresh()
-      const;  // the data directory was empty, and the examples have been registered
+  // The examples that this start has registered: none, unless the data directory was empty.
+  [[nodiscard]] const std::vector<std::string>& examples() const;
 
   // Says "not ready", answers what has been received, ends workers, writes records out. Blocks, at
   // most drain_timeout and a little.

@@ -298,8 +298,11 @@ void LoopPool::start_failed(Error error) {
   ++start_failures_ever_;
   start_not_before_ = MonotonicClock::now() + backoff_after(++start_failures_);
   if (error.code != ErrorCode::kFailedPrecondition) error.code = ErrorCode::kUnavailable;
+  // What the spawner says of a program that cannot be executed.
+  if (error.message.starts_with("run ")) error.message.append("; ").append(kind_.install_remedy);
+  error.message.insert(0, "cannot start a worker: ");
   start_error_ = std::move(error);
-  log_warning("cannot start a worker: {}", start_error_.message);
+  log_warning("{}", start_error_.message);
   ensure_maintenance();
   if (launching_ + booting_ > 0) return;  // another start may serve those who want one
   const std::deque<Slot*> wanting = std::exchange(wanting_, {});

@@ -316,9 +316,9 @@ void Worker::explain_end(const process::WorkerExit& exit) {
 }
 
 Error Worker::start_error(const process::WorkerExit& exit) const {
-  if (!nonsense_.empty()) return {ErrorCode::kUnavailable, "a new worker sent " + nonsense_, {}};
+  if (!nonsense_.empty()) return {ErrorCode::kUnavailable, "a new one sent " + nonsense_, {}};
   return {ErrorCode::kUnavailable,
-          fmt::format("a new worker {} before it was ready; it wrote: {}", describe_exit(exit),
+          fmt::format("a new one {} before it was ready; it wrote: {}", describe_exit(exit),
                       printable_tail(output_tail_)),
           {}};
 }

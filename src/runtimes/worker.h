@@ -72,7 +72,8 @@ struct PendingCall : CallLink {
 
 // What languages differ in, where a worker's end or a failure is explained.
 struct WorkerKind {
-  std::string_view ending_words;  // what in this language ends a process: "process.exit()"
+  std::string_view ending_words;    // what in this language ends a process: "process.exit()"
+  std::string_view install_remedy;  // what to do where there is no such program
   // Whether a failure says that memory ran out.
   bool (*is_memory_failure)(const FunctionError& error);
   // Whether a worker that wrote this before it ended ran out of memory.

@@ -72,16 +72,10 @@ Task<Result<process::SpawnedWorker>> ZygoteLauncher::launch() {
   co_return worker;
 }
 
-Error ZygoteLauncher::failure() const {
-  return {ErrorCode::kUnavailable,
-          fmt::format("the zygote cannot be started: {}", last_error_.message),
-          {}};
-}
-
 Task<Result<std::uint64_t>> ZygoteLauncher::ready_zygote() {
   while (starting_) co_await home_.sleep(Deadline::after(kTick));
   if (zygote_) co_return zygote_->process.id;
-  if (MonotonicClock::now() < not_before_) co_return std::unexpected(failure());
+  if (MonotonicClock::now() < not_before_) co_return std::unexpected(last_error_);
   starting_ = true;
   Result<process::SpawnedWorker> started = co_await spawner_.start_zygote(spec_);
   starting_ = false;
@@ -121,7 +115,7 @@ Task<> ZygoteLauncher::end_zygote(std::uint64_t id) {
   while ((count = ::read(ended->process.output.get(), buffer.data(), buffer.size())) > 0)
     append_tail(ended->tail, {buffer.data(), static_cast<std::size_t>(count)});
   last_error_ = {ErrorCode::kUnavailable,
-                 fmt::format("it ended; it wrote: {}", printable_tail(ended->tail)),
+                 fmt::format("the zygote ended; it wrote: {}", printable_tail(ended->tail)),
                  {}};
   not_before_ =
       MonotonicClock::now() + (failures_ == 0 ? milliseconds(0) : backoff_after(failures_));

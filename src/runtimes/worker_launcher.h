@@ -66,7 +66,6 @@ class ZygoteLauncher final : public ExecLauncher {
   [[nodiscard]] Task<Result<std::uint64_t>> ready_zygote();
   void drain_output();
   [[nodiscard]] Task<> end_zygote(std::uint64_t id);
-  [[nodiscard]] Error failure() const;
 
   EventLoop& home_;
   // All below belongs to home_.

@@ -187,6 +187,7 @@ class Pool : public testing::Test {
     pool = std::make_unique<WorkerPool>(
         WorkerPoolOptions{.name = "test",
                           .kind = {.ending_words = "exit() ends",
+                                   .install_remedy = "install it",
                                    .is_memory_failure = [](const FunctionError&) { return false; },
                                    .is_memory_end =
                                        [](std::string_view tail) {
@@ -432,14 +433,16 @@ TEST_F(Pool, SaysWhyNoWorkerCanBeStartedAndTriesAgainLater) {
   Running refused("{}");
   run(refused, a);
   EXPECT_EQ(refused.host_error().code, ErrorCode::kUnavailable);
-  EXPECT_EQ(refused.host_error().message, "no more processes");
+  EXPECT_EQ(refused.host_error().message, "cannot start a worker: no more processes");
   launcher->broken = false;
   launcher->mute = true;
   std::this_thread::sleep_for(2 * kStartBackoffMin);
   Running stuck("{}");
   run(stuck, a);
-  EXPECT_EQ(stuck.host_error().message,
-            "a new worker ended with exit code 7 before it was ready; it wrote: I am stuck");
+  EXPECT_EQ(
+      stuck.host_error().message,
+      "cannot start a worker: a new one ended with exit code 7 before it was ready; it wrote: "
+      "I am stuck");
   launcher->mute = false;
   std::this_thread::sleep_for(4 * kStartBackoffMin);
   pid_of(a);
@@ -487,6 +490,7 @@ TEST(WorkerPoolOverLoops, AnswersOnTheLoopThatCalled) {
   PlainLauncher& launcher = *plain;
   WorkerPool pool({.name = "test",
                    .kind = {.ending_words = "exit() ends",
+                            .install_remedy = "install it",
                             .is_memory_failure = [](const FunctionError&) { return false; },
                             .is_memory_end = [](std::string_view) { return false; }},
                    .health = [] { return RuntimeHealth{}; }},

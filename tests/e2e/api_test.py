@@ -437,6 +437,21 @@ class Deadlines(ApiTest):
                 self.assertEqual(retry_after, "1")
 
 
+class MissingInterpreter(unittest.TestCase):
+    """A machine without Python: its functions say what to do, and the others are not touched."""
+
+    def test_its_functions_say_what_to_do_and_the_others_run(self):
+        with Server(arguments=["--runtimes-python-command", "/nonexistent/python3"]) as server:
+            _, body = server.call("GET", "/api/v1/functions")
+            self.assertEqual({each["language_title"] for each in body["functions"]}, {"nodejs-calculator", "wasm-text_stats"})
+            self.assertEqual(server.invoke("nodejs-calculator", {"operation": "add", "a": 1, "b": 2})[0], 200)
+            status, body = server.run_script("python-mine", "result = 1")
+            self.assertEqual((status, body["error"]["code"]), (503, "UNAVAILABLE"), body)
+            self.assertIn("/nonexistent/python3", body["error"]["message"])
+            self.assertIn("runtimes.python.command", body["error"]["message"])
+            self.assertIn("the example python-text_processor is not registered", server.log_text())
+
+
 class Drain(unittest.TestCase):
     def test_calls_in_flight_are_answered_and_nothing_is_left(self):
         server = Server().start()

@@ -34,6 +34,10 @@ bool is_memory_end(std::string_view tail) {
   return false;
 }
 
+constexpr std::string_view kInstallRemedy =
+    "install Node.js 18 or newer (Debian: apt-get install nodejs) or name it in "
+    "runtimes.node.command";
+
 RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& spawner) {
   if (!spawner.alive()) {
     return {.up = false,
@@ -42,10 +46,7 @@ RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& 
                 "started again"};
   }
   if (::access(interpreter.c_str(), X_OK) == 0) return {.up = true, .detail = interpreter};
-  return {.up = false,
-          .detail = fmt::format("there is no {}: install Node.js 18 or newer (Debian: apt-get "
-                                "install nodejs)",
-                                interpreter)};
+  return {.up = false, .detail = fmt::format("there is no {}; {}", interpreter, kInstallRemedy)};
 }
 
 }  // namespace
@@ -68,6 +69,7 @@ Result<std::unique_ptr<Runtime>> create_node_runtime(NodeOptions options, proces
   return std::make_unique<WorkerPool>(
       WorkerPoolOptions{.name = "nodejs",
                         .kind = {.ending_words = "process.exit() and process.abort() end",
+                                 .install_remedy = kInstallRemedy,
                                  .is_memory_failure = is_memory_failure,
                                  .is_memory_end = is_memory_end},
                         .limits = options.limits,

@@ -33,6 +33,10 @@ bool is_memory_end(std::string_view tail) {
   return false;
 }
 
+constexpr std::string_view kInstallRemedy =
+    "install Python 3.11 or newer (Debian: apt-get install python3) or name it in "
+    "runtimes.python.command";
+
 RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& spawner) {
   if (!spawner.alive()) {
     return {.up = false,
@@ -41,10 +45,7 @@ RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& 
                 "started again"};
   }
   if (::access(interpreter.c_str(), X_OK) == 0) return {.up = true, .detail = interpreter};
-  return {.up = false,
-          .detail = fmt::format("there is no {}: install Python 3.9 or newer (Debian: apt-get "
-                                "install python3)",
-                                interpreter)};
+  return {.up = false, .detail = fmt::format("there is no {}; {}", interpreter, kInstallRemedy)};
 }
 
 }  // namespace
@@ -70,6 +71,7 @@ Result<std::unique_ptr<Runtime>> create_python_runtime(PythonOptions options,
   return std::make_unique<WorkerPool>(
       WorkerPoolOptions{.name = "python",
                         .kind = {.ending_words = "os._exit() and a fatal error end",
+                                 .install_remedy = kInstallRemedy,
                                  .is_memory_failure = is_memory_failure,
                                  .is_memory_end = is_memory_end},
                         .limits = options.limits,

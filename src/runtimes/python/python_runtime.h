@@ -21,7 +21,7 @@ namespace seam::runtimes {
 
 struct PythonOptions {
   std::string harness_folder;                    // worker.py, zygote.py and its library go there
-  std::string interpreter = "/usr/bin/python3";  // under /usr; Python 3.9 or newer
+  std::string interpreter = "/usr/bin/python3";  // under /usr; Python 3.11 or newer
   std::vector<std::string> flags = {};           // for the interpreter, beside those it needs
   PoolLimits limits = {};
   process::WorkerLimits worker = {};  // a program's own memory limit takes the place of this one's
