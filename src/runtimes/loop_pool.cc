@@ -156,7 +156,12 @@ void LoopPool::on_worker_ready(Worker& worker) {
     refill();
     return;
   }
-  warm_.push_back(&worker);
+  // More than that where the one who wanted it was served by another meanwhile.
+  if (warm_.size() < options_.limits.warm_per_loop) {
+    warm_.push_back(&worker);
+  } else {
+    retire(worker);
+  }
   refill();
 }
 

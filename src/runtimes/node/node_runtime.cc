@@ -23,11 +23,12 @@ bool is_memory_failure(const FunctionError& error) {
          error.message == "Array buffer allocation failed";
 }
 
-// What V8 and libc write before they give up.
+// What V8 and libc write before they give up. The last is V8's word for a kernel that gives it no
+// more writable memory (RLIMIT_DATA).
 bool is_memory_end(std::string_view tail) {
-  constexpr std::array<std::string_view, 4> kSigns = {"JavaScript heap out of memory",
-                                                      "Fatal process out of memory",
-                                                      "FatalProcessOutOfMemory", "std::bad_alloc"};
+  constexpr std::array<std::string_view, 5> kSigns = {
+      "JavaScript heap out of memory", "Fatal process out of memory", "FatalProcessOutOfMemory",
+      "std::bad_alloc", "Check failed: reservation_.SetPermissions"};
   for (const std::string_view sign : kSigns) {
     if (tail.find(sign) != std::string_view::npos) return true;
   }
