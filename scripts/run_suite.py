@@ -1,7 +1,7 @@
 """The whole suite, part by part: what `./dev test` and CI run.
 
-Goes on after a part that fails, keeps each part's output in build/logs, and ends with a table of parts, the tests that were
-skipped and why, and one line `N passed, N failed, N skipped`. Exits non-zero when anything failed.
+Goes on after a part that fails, keeps each part's output in build/logs, and ends with a table of parts, what failed and how,
+the tests that were skipped and why, and one line `N passed, N failed, N skipped`. Exits non-zero when anything failed.
 
 A part counts what it ran: each GoogleTest case, each case that a Python suite reports, each file that clang-tidy looked at,
 each fuzz target; a build or the format check counts as one.
@@ -18,13 +18,15 @@ import xml.etree.ElementTree as xml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/logs"
+DETAIL_LINES_MAX = 40
 LABELS = ("layers", "tidy", "unit", "conformance", "e2e", "bench")
 
 
 class Part:
     def __init__(self, name):
         self.name, self.seconds = name, 0.0
-        self.passed, self.failed, self.skipped = 0, [], []
+        self.passed = 0
+        self.failed, self.skipped = [], []  # each a name and why
 
 
 class Suite:
@@ -50,7 +52,7 @@ class Suite:
         if count:
             count(part, path.read_text(errors="replace"))
         if code and not part.failed:
-            part.failed.append(f"exit status {code}, see {path.relative_to(ROOT)}")
+            part.failed.append((f"exit status {code}, see {path.relative_to(ROOT)}", tail(path.read_text(errors="replace"))))
         elif not count:
             part.passed += 1
         return code == 0
@@ -81,7 +83,7 @@ def count_ctest(part, results):
         if passed + len(failed) + len(skipped) == 0:
             passed, failed, skipped = count_unittest(name, output)
         if case.get("status") == "fail":
-            failed = failed or [name]
+            failed = failed or [(name, tail(output))]
         elif case.get("status") == "disabled":
             skipped = [(name, "disabled")]
         elif case.get("status") == "notrun":
@@ -91,12 +93,16 @@ def count_ctest(part, results):
                 said = re.findall(r"^skipped:? (.+)$", output, re.M | re.I)
                 skipped = skipped or [(name, said[-1] if said else message)]
             else:
-                failed = [f"{name}: {message}"]
+                failed = [(name, message)]
         elif passed + len(failed) + len(skipped) == 0:
             passed = 1
         part.passed += passed
         part.failed += failed
         part.skipped += skipped
+
+
+def tail(text):
+    return "\n".join(text.rstrip().split("\n")[-DETAIL_LINES_MAX:])
 
 
 def count_gtest(results, name):
@@ -108,7 +114,7 @@ def count_gtest(results, name):
         for case in xml.parse(path).getroot().iter("testcase"):
             full = f"{name}: {case.get('classname')}.{case.get('name')}"
             if case.find("failure") is not None:
-                failed.append(full)
+                failed.append((full, tail("\n".join(failure.get("message") for failure in case.iter("failure")))))
             elif case.find("skipped") is not None:
                 skipped.append((full, (case.find("skipped").get("message") or "no reason").split("\n")[-1].strip()))
             elif case.get("status") == "run":
@@ -121,7 +127,8 @@ def count_gtest(results, name):
 def count_unittest(name, output):
     """What Python's unittest printed, as `Ran 12 tests` and `test_x (…) ... skipped 'why'`."""
     ran = [int(n) for n in re.findall(r"^Ran (\d+) tests? in ", output, re.M)]
-    failed = [f"{name}: {case}" for case in re.findall(r"^(?:FAIL|ERROR): (.+)$", output, re.M)]
+    failed = [(f"{name}: {case}", tail(why)) for case, why in
+              re.findall(r"^(?:FAIL|ERROR): ([^\n]+)\n-{70}\n(.*?)(?=^={70}$|^-{70}$)", output, re.M | re.S)]
     skipped = [(f"{name}: {case.strip()}", why)
                for case, why in re.findall(r"^(\S+ \([^)]*\)).*?\.\.\. skipped ['\"](.*)['\"]$", output, re.M)]
     # Without -v it says how many were skipped, not which.
@@ -135,7 +142,7 @@ def count_tidy(part, log):
         if state == "ok":
             part.passed += 1
         else:
-            part.failed.append(path)
+            part.failed.append((path, ""))
 
 
 def sanitizers():
@@ -180,11 +187,15 @@ def report(parts, seconds):
         print(f"{part.name:<28}{part.seconds:>7.1f}s{part.passed:>8}{len(part.failed):>8}{len(part.skipped):>8}")
     print(f"{'in all':<28}{seconds:>7.1f}s\n")
     for part in parts:
-        for failure in part.failed:
-            print(f"failed: {part.name}: {failure}")
+        for name, why in part.failed:
+            print(f"failed: {part.name}: {name}")
+            print("".join(f"    {line}\n" for line in why.rstrip().split("\n") if line), end="")
     for part in parts:
         for name, why in part.skipped:
             print(f"skipped: {part.name}: {name}: {why}")
+    for part in parts:
+        if part.failed:
+            print(f"failed: {part.name}: {', '.join(name for name, _ in part.failed)}")
     passed, failed, skipped = (sum(n) for n in zip(*((p.passed, len(p.failed), len(p.skipped)) for p in parts)))
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if failed else 0

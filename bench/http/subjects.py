@@ -1,6 +1,7 @@
 """Who is measured, how each is started and installed, and what a right answer is."""
 import base64
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -148,56 +149,58 @@ def seam(root, build):
     def command(port, folder):
         return [str(program), "serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(folder / "data"), "--threads", "1"]
 
+    @functools.cache
     def content(source):
+        """The body of its PUT."""
         if source.suffix != ".c":
-            return {"content": source.read_text()}
+            return json.dumps({"content": source.read_text()})
         module = build / "bench" / (source.stem + ".wasm")
         module.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o", str(module), str(source)], check=True)
-        return {"content": base64.b64encode(module.read_bytes()).decode(), "encoding": "base64"}
+        return json.dumps({"content": base64.b64encode(module.read_bytes()).decode(), "encoding": "base64"})
+
+    def asked(server, method, path, body, headers=None):
+        """Its answer, which must be a good one."""
+        status, answer = server.ask(method, f"/api/v1/{path}", body, headers)
+        if status not in (200, 201):
+            raise RuntimeError(f"{method} {path} answered {status} {answer[:500]!r}")
+        return answer
 
     def put_and_invoke(name, source, body):
         """The cold start of a function: from its PUT until its first answer."""
         def prepare(server):
-            text = json.dumps(content(source))
+            text = content(source)
             begin = time.monotonic()
-            for method, path, sent in (("PUT", "", text), ("POST", "/invoke", body)):
-                status, answer = server.ask(method, f"/api/v1/functions/{name}{path}", sent)
-                if status not in (200, 201):
-                    raise RuntimeError(f"{method} {name}{path} answered {status} {answer[:500]!r}")
+            asked(server, "PUT", f"functions/{name}", text)
+            asked(server, "POST", f"functions/{name}/invoke", body)
             return time.monotonic() - begin, None
         return prepare
 
     def session_of(server, name, script=None):
         body = json.dumps({"context": {}} if script is None else {"context": {}, "script_content": script})
-        status, answer = server.ask("POST", "/api/v1/initialize", body, {"Language-Title": name})
-        if status != 200:
-            raise RuntimeError(f"initialize {name} answered {status} {answer[:500]!r}")
-        return json.loads(answer)["request_id"]
+        return json.loads(asked(server, "POST", "initialize", body, {"Language-Title": name}))["request_id"]
+
+    def unseen_session(server, name, source, number):
+        """A session of a program like `source` that no worker has seen."""
+        if source.suffix == ".c":  # a session takes no module: a function of its own does
+            asked(server, "PUT", f"functions/{name}-{number}", content(source))
+            return session_of(server, f"{name}-{number}")
+        comment = "#" if source.suffix == ".py" else "//"
+        return session_of(server, name, f"{source.read_text()}\n{comment} {number}\n")
 
     def first_executes(name, source, body, programs=20):
         """The cold start of a program that is stored but that no worker has seen: its first execute, the median of many."""
         def prepare(server):
             seconds, cpu_seconds = [], 0.0
             for number in range(programs):
-                if name.startswith("wasm-"):
-                    title = f"{name}-{number}"
-                    status, answer = server.ask("PUT", f"/api/v1/functions/{title}", json.dumps(content(source)))
-                    if status not in (200, 201):
-                        raise RuntimeError(f"PUT {title} answered {status} {answer[:500]!r}")
-                    session = session_of(server, title)
-                else:
-                    comment = "#" if name.startswith("python-") else "//"
-                    session = session_of(server, name, f"{source.read_text()}\n{comment} {number}\n")
+                session = unseen_session(server, name, source, number)
                 time.sleep(0.1)  # the pool has an empty worker again
                 cpu_before, begin = server.cpu_seconds(), time.monotonic()
-                status, answer = server.ask("POST", f"/api/v1/execute/{session}", body)
+                asked(server, "POST", f"execute/{session}", body)
                 seconds.append(time.monotonic() - begin)
                 time.sleep(0.1)  # what follows a first call, the next empty worker above all, is part of its cost
                 cpu_seconds += server.cpu_seconds() - cpu_before
                 server.ask("DELETE", f"/api/v1/sessions/{session}", "")
-                if status != 200:
-                    raise RuntimeError(f"the first execute of {name} answered {status} {answer[:500]!r}")
             return statistics.median(seconds), cpu_seconds / programs
         return prepare
 

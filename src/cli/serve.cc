@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -54,10 +55,13 @@ void report_start(const FunctionHost& host, const Settings& settings, bool json)
                : missing.empty() ? "all layers in force"
                                  : fmt::format("in force, without: {} (see seam doctor)", missing));
     if (!host.examples().empty()) fmt::print("  examples   {}\n", fmt::join(host.examples(), ", "));
-    fmt::print(
-        "Try    seam invoke nodejs-calculator --params '{{\"operation\":\"add\",\"a\":1,\"b\":2}}' "
-        "--url {}\nStop   Ctrl-C\n",
-        host.url());
+    if (std::ranges::count(host.examples(), "nodejs-calculator") > 0) {
+      fmt::print(
+          "Try    seam invoke nodejs-calculator "
+          "--params '{{\"operation\":\"add\",\"a\":1,\"b\":2}}' --url {}\n",
+          host.url());
+    }
+    fmt::print("Stop   Ctrl-C\n");
   }
   std::fflush(stdout);
 }

@@ -249,7 +249,8 @@ TEST_F(JournalTest, StrangeFilesDoNotStopTheStart) {
 /// Leaves the child to be waited for.
 bool has_ended(pid_t child) {
   siginfo_t info{};
-  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == child;
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid == child;
 }
 
 TEST_F(JournalTest, KilledAtAnyMomentLosesNothing) {
@@ -278,7 +279,8 @@ TEST_F(JournalTest, KilledAtAnyMomentLosesNothing) {
         returned->store(next++);
       }
     }
-    // Some are killed while they open what the last one left, the others at some moment while they append.
+    // Some are killed while they open what the last one left, the others at some moment while they
+    // append.
     const std::uint64_t records = random() % 4 == 0 ? 0 : random() % 200;
     const std::uint64_t enough = returned->load() + records;
     while (returned->load() < enough && !has_ended(child)) ::sched_yield();

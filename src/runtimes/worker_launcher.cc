@@ -13,6 +13,19 @@
 
 namespace seam::runtimes {
 
+Result<std::string> ExecLauncher::program() const {
+  const std::string& path = spec_.argv.front();
+  if (!spawner_.alive()) {
+    return fail(
+        ErrorCode::kUnavailable,
+        "the spawner has ended: no worker can be started until the server is started again");
+  }
+  if (::access(path.c_str(), X_OK) != 0) {
+    return fail(ErrorCode::kNotFound, fmt::format("there is no {}", path));
+  }
+  return path;
+}
+
 Task<Result<process::SpawnedWorker>> ExecLauncher::launch() {
   co_return co_await spawner_.spawn(spec_);
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "base/event_loop.h"
@@ -22,6 +23,10 @@ class WorkerLauncher {
  public:
   virtual ~WorkerLauncher() = default;
 
+  // The program that its workers are, by path. Any thread.
+  // errors    kUnavailable  no worker can be started until the server is started again
+  //           kNotFound     there is no such program
+  [[nodiscard]] virtual Result<std::string> program() const = 0;
   // errors    as process::Spawner::spawn()
   [[nodiscard]] virtual Task<Result<process::SpawnedWorker>> launch() = 0;
   // Ends what launch() needs; no launch() is in flight or comes later.
@@ -38,6 +43,7 @@ class ExecLauncher : public WorkerLauncher {
  public:
   ExecLauncher(process::Spawner& spawner, process::WorkerSpec spec)
       : spawner_(spawner), spec_(std::move(spec)) {}
+  [[nodiscard]] Result<std::string> program() const final;
   [[nodiscard]] Task<Result<process::SpawnedWorker>> launch() override;
   [[nodiscard]] Task<> shut_down() override;
   [[nodiscard]] Task<Result<void>> set_memory_limit(std::uint64_t worker_id,

@@ -87,6 +87,16 @@ void WorkerPool::release(const std::string& program_id) {
   home.loop().post([&home, program_id] { home.release(program_id); });
 }
 
+RuntimeHealth WorkerPool::health() const {
+  Result<std::string> program = launcher_->program();
+  if (program.has_value()) return {.up = true, .detail = *std::move(program)};
+  std::string why = std::move(program.error().message);
+  if (program.error().code == ErrorCode::kNotFound) {
+    why.append("; ").append(options_.kind.install_remedy);
+  }
+  return {.up = false, .detail = std::move(why)};
+}
+
 Task<> WorkerPool::shut_down() {
   EventLoop* const caller = EventLoop::current();
   CHECK(caller != nullptr);

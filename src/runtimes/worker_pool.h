@@ -9,7 +9,6 @@
 // Make it before or while the loops run, destroy it after shut_down() has returned or the loops
 // have stopped.
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,7 +29,6 @@ struct WorkerPoolOptions {
   WorkerKind kind;
   PoolLimits limits = {};
   std::uint64_t memory_bytes_max = ProgramLimits{}.memory_bytes_max;  // what launched workers have
-  std::function<RuntimeHealth()> health;  // of what the workers need; any thread
 };
 
 class WorkerPool final : public Runtime {
@@ -43,7 +41,7 @@ class WorkerPool final : public Runtime {
   [[nodiscard]] Task<Result<void>> prepare(ProgramPtr program) override;
   [[nodiscard]] Task<Outcome> run(ProgramPtr program, const Call& call, CallSink& sink) override;
   void release(const std::string& program_id) override;
-  [[nodiscard]] RuntimeHealth health() const override { return options_.health(); }
+  [[nodiscard]] RuntimeHealth health() const override;
   [[nodiscard]] Task<> shut_down() override;
 
   // Over all loops. Any loop; resumes on it.

@@ -68,6 +68,9 @@ while True:
 
 class PlainLauncher final : public WorkerLauncher {
  public:
+  [[nodiscard]] Result<std::string> program() const override {
+    return fail(ErrorCode::kNotFound, "there is no /usr/bin/nothing");
+  }
   [[nodiscard]] Task<Result<process::SpawnedWorker>> launch() override {
     if (broken) co_return fail(ErrorCode::kUnavailable, "no more processes");
     std::array<int, 2> sockets{};
@@ -194,8 +197,7 @@ class Pool : public testing::Test {
                                          return tail.find("heap out of memory") !=
                                                 std::string_view::npos;
                                        }},
-                          .limits = limits,
-                          .health = [] { return RuntimeHealth{}; }},
+                          .limits = limits},
         std::move(plain), loops);
   }
   void TearDown() override {
@@ -482,6 +484,12 @@ TEST_F(Pool, SetsAProgramsOwnMemoryLimitBeforeItsFirstCall) {
   EXPECT_EQ(launcher->limits_set.size(), 1U);
 }
 
+TEST_F(Pool, AMissingProgramIsToldWithItsRemedy) {
+  open();
+  EXPECT_FALSE(pool->health().up);
+  EXPECT_EQ(pool->health().detail, "there is no /usr/bin/nothing; install it");
+}
+
 TEST(WorkerPoolOverLoops, AnswersOnTheLoopThatCalled) {
   EventLoop first("one");
   EventLoop second("two");
@@ -492,8 +500,7 @@ TEST(WorkerPoolOverLoops, AnswersOnTheLoopThatCalled) {
                    .kind = {.ending_words = "exit() ends",
                             .install_remedy = "install it",
                             .is_memory_failure = [](const FunctionError&) { return false; },
-                            .is_memory_end = [](std::string_view) { return false; }},
-                   .health = [] { return RuntimeHealth{}; }},
+                            .is_memory_end = [](std::string_view) { return false; }}},
                   std::move(plain), loops);
   std::thread one([&] { first.run(); });
   std::thread two([&] { second.run(); });

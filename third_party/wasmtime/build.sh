@@ -3,17 +3,20 @@
 # those that OUTDIR was built from. Needs cargo 1.93 or newer (rustup's, or Debian's rustc-web and cargo-web) and crates.io.
 #
 #   third_party/wasmtime/build.sh build/wasmtime
+#   third_party/wasmtime/build.sh --check build/wasmtime     only says by its exit status whether it is up to date
 set -euo pipefail
 
-[ $# -eq 1 ] || { echo "usage: $0 OUTDIR" >&2; exit 2; }
+check=false
+if [ "${1:-}" = --check ]; then check=true && shift; fi
+[ $# -eq 1 ] || { echo "usage: $0 [--check] OUTDIR" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "$1"
-out=$(cd "$1" && pwd)
+out=$(realpath -m "$1")
 stamp=$(cat "$here/Cargo.toml" "$here/Cargo.lock" | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ] && [ -f "$out/lib/libwasmtime.a" ]; then
-  echo "wasmtime: up to date in $out"
+  $check || echo "wasmtime: up to date in $out"
   exit 0
 fi
+if $check; then exit 1; fi
 
 cargo=${CARGO:-}
 for candidate in "$HOME/.cargo/bin/cargo" cargo cargo-web; do

@@ -1,8 +1,5 @@
 #include "runtimes/node/node_runtime.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <array>
 #include <string_view>
 
@@ -39,17 +36,6 @@ constexpr std::string_view kInstallRemedy =
     "install Node.js 18 or newer (Debian: apt-get install nodejs) or name it in "
     "runtimes.node.command";
 
-RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& spawner) {
-  if (!spawner.alive()) {
-    return {.up = false,
-            .detail =
-                "the spawner has ended: no worker can be started until the server is "
-                "started again"};
-  }
-  if (::access(interpreter.c_str(), X_OK) == 0) return {.up = true, .detail = interpreter};
-  return {.up = false, .detail = fmt::format("there is no {}; {}", interpreter, kInstallRemedy)};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Runtime>> create_node_runtime(NodeOptions options, process::Spawner& spawner,
@@ -74,9 +60,7 @@ Result<std::unique_ptr<Runtime>> create_node_runtime(NodeOptions options, proces
                                  .is_memory_failure = is_memory_failure,
                                  .is_memory_end = is_memory_end},
                         .limits = options.limits,
-                        .memory_bytes_max = options.worker.memory_bytes_max,
-                        .health = [interpreter = options.interpreter,
-                                   &spawner] { return health_of(interpreter, spawner); }},
+                        .memory_bytes_max = options.worker.memory_bytes_max},
       std::make_unique<ExecLauncher>(spawner, std::move(spec)), loops);
 }
 

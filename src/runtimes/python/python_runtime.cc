@@ -1,8 +1,5 @@
 #include "runtimes/python/python_runtime.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <array>
 #include <string_view>
 
@@ -37,17 +34,6 @@ constexpr std::string_view kInstallRemedy =
     "install Python 3.11 or newer (Debian: apt-get install python3) or name it in "
     "runtimes.python.command";
 
-RuntimeHealth health_of(const std::string& interpreter, const process::Spawner& spawner) {
-  if (!spawner.alive()) {
-    return {.up = false,
-            .detail =
-                "the spawner has ended: no worker can be started until the server is "
-                "started again"};
-  }
-  if (::access(interpreter.c_str(), X_OK) == 0) return {.up = true, .detail = interpreter};
-  return {.up = false, .detail = fmt::format("there is no {}; {}", interpreter, kInstallRemedy)};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Runtime>> create_python_runtime(PythonOptions options,
@@ -75,9 +61,7 @@ Result<std::unique_ptr<Runtime>> create_python_runtime(PythonOptions options,
                                  .is_memory_failure = is_memory_failure,
                                  .is_memory_end = is_memory_end},
                         .limits = options.limits,
-                        .memory_bytes_max = options.worker.memory_bytes_max,
-                        .health = [interpreter = options.interpreter,
-                                   &spawner] { return health_of(interpreter, spawner); }},
+                        .memory_bytes_max = options.worker.memory_bytes_max},
       std::make_unique<ZygoteLauncher>(spawner, std::move(spec), *loops.front()), loops);
 }
 
