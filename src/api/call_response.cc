@@ -11,8 +11,11 @@ http::Response CallResponse::render(const functions::CallAnswer& answer,
   if (const auto* error = std::get_if<runtimes::FunctionError>(&answer.outcome.value)) {
     return error_response(request_id, answer.call_id, *error);
   }
-  if (const auto* error = std::get_if<Error>(&answer.outcome.value))
+  if (const auto* error = std::get_if<Error>(&answer.outcome.value)) {
+    if (answer.params_refused)
+      return error_response(request_id, {"INVALID_PARAMS", 400}, error->message, error->details);
     return error_response(request_id, *error);
+  }
   // All that goes in beside the result is made of characters that JSON needs no escape for.
   fmt::format_to(
       std::back_inserter(result_),

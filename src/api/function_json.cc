@@ -78,10 +78,13 @@ std::string render_function(const functions::Function& function) {
   body["implementations"] = std::move(implementations);
   body["route"] = std::move(route);
   std::string out = open_ended(json::serialize(body));
-  out.append(R"(,"schema":)").append(function.row.schema.empty() ? "null" : function.row.schema);
-  out.append(R"(,"examples":)")
-      .append(function.row.examples.empty() ? "[]" : function.row.examples)
-      .push_back('}');
+  // Of the version that answers: what a caller has to keep to.
+  const functions::ImplementationPtr* answering = function.choose(0);
+  const bool none = answering == nullptr;
+  const std::string& schema = none ? std::string() : (*answering)->row.schema;
+  const std::string& examples = none ? std::string() : (*answering)->row.examples;
+  out.append(R"(,"schema":)").append(schema.empty() ? "null" : schema);
+  out.append(R"(,"examples":)").append(examples.empty() ? "[]" : examples).push_back('}');
   return out;
 }
 

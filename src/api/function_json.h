@@ -11,7 +11,8 @@ namespace seam::api {
 // "updated_at"}; `version` is the newest.
 [[nodiscard]] std::string render_summary(const functions::Function& function);
 
-// The above plus "schema", "examples", "implementations" and "route".
+// The above plus "implementations", "route", and "schema" and "examples" of the version that
+// answers.
 [[nodiscard]] std::string render_function(const functions::Function& function);
 
 // {"language_title", "versions": [{"version", "runtime", "engine", "hash", "content_bytes",

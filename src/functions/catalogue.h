@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "functions/function_schema.h"
 #include "runtimes/runtime.h"
 #include "store/store.h"
 
@@ -36,6 +37,7 @@ struct Implementation {
   ImplementationOptions options;
   runtimes::ProgramPtr
       program;  // null until its content is wanted: only routed implementations are held in memory
+  FunctionSchema schema;  // read together with the program; empty before
 };
 using ImplementationPtr = std::shared_ptr<const Implementation>;
 

@@ -114,6 +114,7 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   }
   SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(implementation->row.runtime));
   chosen.implementation_id = implementation->row.id;
+  chosen.implementation = implementation;
   chosen.program = with_environment(implementation->program, context.environment);
   if (!context.timeout_ms && implementation->options.timeout_ms)
     chosen.timeout = milliseconds(*implementation->options.timeout_ms);
@@ -137,6 +138,14 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   if (!chosen) {
     answer.outcome.value = std::move(chosen).error();
     co_return answer;
+  }
+
+  if (chosen->implementation) {
+    if (Result<void> fits = chosen->implementation->schema.check_params(request.params); !fits) {
+      answer.params_refused = true;
+      answer.outcome.value = std::move(fits).error();
+      co_return answer;
+    }
   }
 
   store::CallRecord& record = answer.record;

@@ -40,9 +40,10 @@ struct CallAnswer {
   std::string call_id;
   std::string language_title;
   runtimes::Outcome outcome;
-  nanoseconds duration{0};   // from received_at
-  bool ran = false;          // a runtime was asked; false: nothing is recorded
-  store::CallRecord record;  // all but status_code and error_code, which are the door's to say
+  nanoseconds duration{0};      // from received_at
+  bool ran = false;             // a runtime was asked; false: nothing is recorded
+  bool params_refused = false;  // the outcome's error says where they break the function's schema
+  store::CallRecord record;     // all but status_code and error_code, which are the door's to say
 };
 
 struct ExecutorOptions {
@@ -56,7 +57,8 @@ class Executor {
            ExecutorOptions options);
 
   // errors in the outcome beside the runtime's: kNotFound (no such function or version),
-  // kInvalidArgument (no such runtime), kUnavailable (records cannot be kept now)
+  // kInvalidArgument (no such runtime, or params that break the schema), kUnavailable (records
+  // cannot be kept now)
   [[nodiscard]] Task<CallAnswer> run(const CallRequest& request, runtimes::CallSink& sink);
 
   // False: the record cannot be kept, and the answer must say so.
@@ -66,6 +68,7 @@ class Executor {
   struct Chosen {
     runtimes::Runtime* runtime = nullptr;
     runtimes::ProgramPtr program;
+    ImplementationPtr implementation;  // null: a session's script
     std::int64_t implementation_id = 0;
     milliseconds timeout{0};
   };

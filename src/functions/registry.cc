@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/identifier.h"
+#include "base/log.h"
+#include "functions/function_examples.h"
 #include "functions/options.h"
 
 namespace seam::functions {
@@ -28,6 +30,32 @@ FunctionPtr with_implementation(const Function* before, const store::FunctionRow
   std::ranges::sort(function->implementations, std::greater<>(),
                     [](const ImplementationPtr& i) { return i->row.version; });
   return function;
+}
+
+// A schema that an earlier version of Seam took, which did not read them, is kept but checks
+// nothing.
+FunctionSchema stored_schema(const store::FunctionRow& function,
+                             const store::ImplementationRow& row) {
+  Result<FunctionSchema> schema = FunctionSchema::compile(row.schema);
+  if (schema) return *std::move(schema);
+  log_warning("{} version {}: params are not checked, since its schema cannot be read: {}",
+              function.language_title, row.version, schema.error().message);
+  return {};
+}
+
+// What a `PUT` says of schema and examples, with the member named in an error.
+Result<FunctionSchema> read_promises(const PutRequest& request) {
+  Result<FunctionSchema> schema = FunctionSchema::compile(request.schema);
+  if (!schema) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("\"schema\": {}", schema.error().message),
+                schema.error().details);
+  }
+  if (const auto examples = parse_examples(request.examples, *schema); !examples) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("\"examples\": {}", examples.error().message),
+                examples.error().details);
+  }
+  return schema;
 }
 
 }  // namespace
@@ -67,9 +95,11 @@ Result<ImplementationPtr> Registry::make_implementation(const store::FunctionRow
                             function.language_title, row.version, options.error().message));
   }
   implementation->options = *std::move(options);
-  if (content)
+  if (content) {
     implementation->program =
         make_program(function.language_title, *std::move(content), implementation->options);
+    implementation->schema = stored_schema(function, row);
+  }
   implementation->row = std::move(row);
   return implementation;
 }
@@ -148,6 +178,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   SEAM_CO_ASSIGN_OR_RETURN(const ResolvedName name, names_.resolve(request.language_title));
   const std::string runtime_name = request.runtime.empty() ? name.runtime : request.runtime;
   SEAM_CO_ASSIGN_OR_RETURN(runtimes::Runtime * runtime, need_runtime(runtime_name));
+  SEAM_CO_ASSIGN_OR_RETURN(FunctionSchema schema, read_promises(request));
   runtimes::ProgramPtr program =
       make_program(request.language_title, std::move(request.content), request.options);
   Result<void> prepared = co_await runtime->prepare(program);
@@ -158,12 +189,12 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   version.function.title = name.title;
   version.function.language_title = request.language_title;
   version.function.description = std::move(request.description);
-  version.function.schema = std::move(request.schema);
-  version.function.examples = std::move(request.examples);
   version.function.tags = std::move(request.tags);
   version.function.created_by = std::move(request.user_id);
   version.implementation.runtime = runtime_name;
   version.implementation.hash = program->hash;
+  version.implementation.schema = std::move(request.schema);
+  version.implementation.examples = std::move(request.examples);
   version.implementation.options = format_options(request.options);
   version.content = program->content;
   SEAM_CO_ASSIGN_OR_RETURN(store::VersionWritten stored,
@@ -174,6 +205,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   implementation->row = std::move(stored.implementation);
   implementation->options = std::move(request.options);
   implementation->program = std::move(program);
+  implementation->schema = std::move(schema);
   const FunctionPtr* before = newest_->find(request.language_title);
   const bool same = before != nullptr && (*before)->row.id == stored.function.id;
   const FunctionPtr added =

@@ -30,8 +30,6 @@ struct FunctionRow {
   std::string title;           // "calculator"
   std::string language_title;  // "nodejs-calculator", unique among active ones
   std::string description;
-  std::string schema;    // JSON object {"params": …, "result": …}, or empty
-  std::string examples;  // JSON array, or empty
   std::vector<std::string> tags;
   std::int64_t version = 0;  // the newest
   WallTime created_at;
@@ -48,6 +46,8 @@ struct ImplementationRow {
   std::string hash;          // SHA-256 of the content, hexadecimal
   std::string options;       // JSON object: entry, limits, environment, concurrency, cacheable,
                              // idempotent, description, …
+  std::string schema;        // JSON object {"params": …, "result": …}, or empty
+  std::string examples;      // JSON array, or empty
   std::uint64_t content_bytes = 0;
   WallTime created_at;
 };

@@ -49,12 +49,12 @@ Result<std::vector<FunctionRow>> load_functions(soci::session& sql) {
   long long version = 0;
   std::string created, updated, tags;
   soci::statement select =
-      (sql.prepare << "SELECT id, language, title, language_title, description, schema, examples, "
+      (sql.prepare << "SELECT id, language, title, language_title, description, "
                       "created_at, updated_at, created_by, version, tags FROM functions WHERE "
                       "is_active = 1 ORDER BY id",
        into(id), into(row.language), into(row.title), into(row.language_title),
-       into(row.description), into(row.schema), into(row.examples), into(created), into(updated),
-       into(row.created_by), into(version), into(tags));
+       into(row.description), into(created), into(updated), into(row.created_by), into(version),
+       into(tags));
   select.execute();
   while (select.fetch()) {
     row.id = id;
@@ -77,10 +77,12 @@ Result<std::vector<ImplementationRow>> load_implementations(soci::session& sql) 
   std::string created;
   soci::statement select =
       (sql.prepare << "SELECT i.id, i.function_id, i.version, i.runtime, i.engine, i.hash, "
-                      "i.options, i.content_bytes, i.created_at FROM implementations i JOIN "
-                      "functions f ON f.id = i.function_id WHERE f.is_active = 1 ORDER BY i.id",
+                      "i.options, i.schema, i.examples, i.content_bytes, i.created_at FROM "
+                      "implementations i JOIN functions f ON f.id = i.function_id WHERE "
+                      "f.is_active = 1 ORDER BY i.id",
        into(id), into(function_id), into(version), into(row.runtime), into(row.engine),
-       into(row.hash), into(row.options), into(content_bytes), into(created));
+       into(row.hash), into(row.options), into(row.schema), into(row.examples), into(content_bytes),
+       into(created));
   select.execute();
   while (select.fetch()) {
     row.id = id;
@@ -204,22 +206,23 @@ Result<VersionWritten> Tables::put_version(const NewVersion& version, WallTime n
              "examples, created_at, updated_at, created_by, version, tags) VALUES (:language, "
              ":title, :name, :description, :schema, :examples, :created, :updated, :by, 1, :tags)",
           use(function.language), use(function.title), use(function.language_title),
-          use(function.description), use(function.schema), use(function.examples), use(now_text),
-          use(now_text), use(created_by), use(tags);
+          use(function.description), use(implementation.schema), use(implementation.examples),
+          use(now_text), use(now_text), use(created_by), use(tags);
       id = sqlite_api::sqlite3_last_insert_rowid(connection_->handle());
     } else {
       ++number;
       sql << "UPDATE functions SET description = :description, schema = :schema, examples = "
              ":examples, updated_at = :now, version = :version, tags = :tags WHERE id = :id",
-          use(function.description), use(function.schema), use(function.examples), use(now_text),
-          use(number), use(tags), use(id);
+          use(function.description), use(implementation.schema), use(implementation.examples),
+          use(now_text), use(number), use(tags), use(id);
     }
     const auto content_bytes = static_cast<long long>(version.content.size());
     sql << "INSERT INTO implementations (function_id, version, runtime, engine, hash, options, "
-           "content_bytes, created_at) VALUES (:function, :version, :runtime, :engine, :hash, "
-           ":options, :bytes, :now)",
+           "schema, examples, content_bytes, created_at) VALUES (:function, :version, :runtime, "
+           ":engine, :hash, :options, :schema, :examples, :bytes, :now)",
         use(id), use(number), use(implementation.runtime), use(implementation.engine),
-        use(implementation.hash), use(implementation.options), use(content_bytes), use(now_text);
+        use(implementation.hash), use(implementation.options), use(implementation.schema),
+        use(implementation.examples), use(content_bytes), use(now_text);
     const long long implementation_id =
         sqlite_api::sqlite3_last_insert_rowid(connection_->handle());
     soci::blob content(sql);

@@ -116,7 +116,18 @@ CREATE TABLE record_totals (
 INSERT INTO record_totals (id, bytes) VALUES (1, 0);
 )sql";
 
-constexpr Migration kMigrations[] = {{1, kTables}};
+// A version's schema and examples are its own, so that a call routed back to it is checked as it
+// was. functions.schema and functions.examples were those of the newest version.
+constexpr const char* kSchemaOfVersion = R"sql(
+ALTER TABLE implementations ADD COLUMN schema   TEXT NOT NULL DEFAULT '';
+ALTER TABLE implementations ADD COLUMN examples TEXT NOT NULL DEFAULT '';
+UPDATE implementations SET
+  schema   = (SELECT f.schema   FROM functions f WHERE f.id = function_id),
+  examples = (SELECT f.examples FROM functions f WHERE f.id = function_id)
+  WHERE version = (SELECT f.version FROM functions f WHERE f.id = function_id);
+)sql";
+
+constexpr Migration kMigrations[] = {{1, kTables}, {2, kSchemaOfVersion}};
 
 }  // namespace
 

@@ -64,13 +64,14 @@ TEST_F(SqliteStoreTest, PutVersionMakesFunctionVersionAndRoute) {
   EXPECT_EQ(function.title, "calculator");
   EXPECT_EQ(function.language_title, "nodejs-calculator");
   EXPECT_EQ(function.description, "adds better");
-  EXPECT_EQ(function.schema, R"({"params":{"type":"object"}})");
   EXPECT_EQ(function.tags, (std::vector<std::string>{"math", "with \"quotes\""}));
   EXPECT_EQ(function.version, 2);
   EXPECT_EQ(function.created_at, first.function.created_at);
   EXPECT_EQ(function.updated_at, clock_.wall_now());
   ASSERT_EQ(snapshot.implementations.size(), 2U);
   EXPECT_EQ(snapshot.implementations[1].options, R"({"entry":"index.js"})");
+  EXPECT_EQ(snapshot.implementations[1].schema, R"({"params":{"type":"object"}})");
+  EXPECT_EQ(snapshot.implementations[1].examples, "[]");
   EXPECT_EQ(snapshot.implementations[1].hash, changed.implementation.hash);
   ASSERT_EQ(snapshot.routes.size(), 1U);
   EXPECT_EQ(snapshot.routes[0].implementation_id, second.implementation.id);

@@ -78,8 +78,8 @@ inline NewVersion make_version(std::string title, std::string content) {
   version.function.title = title;
   version.function.language_title = "nodejs-" + title;
   version.function.description = "adds";
-  version.function.schema = R"({"params":{"type":"object"}})";
-  version.function.examples = "[]";
+  version.implementation.schema = R"({"params":{"type":"object"}})";
+  version.implementation.examples = "[]";
   version.function.tags = {"math", "with \"quotes\""};
   version.function.created_by = "alice";
   version.implementation.runtime = "nodejs";
