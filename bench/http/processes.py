@@ -39,9 +39,10 @@ def tree(root):
 
 
 class Server:
-    """A running subject: `with Server(subject, core, scratch) as server`."""
+    """A running subject: `with Server(subject, core, scratch) as server`. `client_core` is where wrk runs."""
 
-    def __init__(self, subject, core, scratch):
+    def __init__(self, subject, core, scratch, client_core=None):
+        self.client_core = client_core
         self.port, self.subject = free_port(), subject
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
         self.log = open(self.folder / "output.log", "w+")
@@ -79,6 +80,16 @@ class Server:
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+    def move_thread(self, name, core):
+        """Pins the process's threads of this name to another core than the rest."""
+        moved = 0
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text().strip() == name:
+                os.sched_setaffinity(int(task.name), {core})
+                moved += 1
+        if not moved:
+            raise RuntimeError(f"{self.subject.name} has no thread {name}")
 
     def cpu_seconds(self):
         """User and system time of the tree, with that of children that have ended and were waited for."""
