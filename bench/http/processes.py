@@ -81,15 +81,18 @@ class Server:
         finally:
             connection.close()
 
-    def move_thread(self, name, core):
-        """Pins the process's threads of this name to another core than the rest."""
-        moved = 0
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            if (task / "comm").read_text().strip() == name:
-                os.sched_setaffinity(int(task.name), {core})
-                moved += 1
-        if not moved:
-            raise RuntimeError(f"{self.subject.name} has no thread {name}")
+    def threads(self):
+        """The process's threads, as {thread id: name}."""
+        return {int(task.name): (task / "comm").read_text().strip()
+                for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()}
+
+    def move_threads(self, names, core):
+        """Pins the process's threads of these names to another core than the rest."""
+        found = {thread: name for thread, name in self.threads().items() if name in names}
+        if set(found.values()) != set(names):
+            raise RuntimeError(f"{self.subject.name} has no thread of one of these names: {names}")
+        for thread in found:
+            os.sched_setaffinity(thread, {core})
 
     def cpu_seconds(self):
         """User and system time of the tree, with that of children that have ended and were waited for."""

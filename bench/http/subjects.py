@@ -225,8 +225,8 @@ def seam(root, build):
         return Request(name, "POST", f"/api/v1/functions/{function}/invoke", body, is_cached_three, prepare)
 
     def drained_elsewhere(server):
-        """The thread that writes records to the database shares the client's core, as it would have one of its own."""
-        server.move_thread("seam-records", server.client_core)
+        """The threads that write records to the database share the client's core: there is no third one here."""
+        server.move_threads({"seam-records", "store-write"}, server.client_core)
 
     def requests(server):
         yield Request("Seam, controller alone: GET /livez", "GET", "/livez", "", lambda answer: True)

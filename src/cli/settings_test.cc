@@ -109,6 +109,8 @@ TEST(Settings, EachDescriptorReachesAMemberOfItsOwn) {
                                             n(s.records_bytes_max),
                                             s.session_expiry.count(),
                                             s.timeout.count(),
+                                            s.cache.ttl.count(),
+                                            n(s.cache_bytes_max),
                                             s.drain_timeout.count(),
                                             n(s.params_bytes_max),
                                             n(s.source_bytes_max),

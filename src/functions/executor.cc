@@ -122,39 +122,27 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   co_return chosen;
 }
 
-Task<bool> Executor::run_cached(const CallRequest& request, const CallContext& context,
-                                const Chosen& chosen, runtimes::CallSink& sink,
-                                CallAnswer& answer) {
-  const CacheTerms terms =
-      CacheTerms::of(request.cache, context.cacheable, chosen.cacheable, options_.cache);
-  if (!terms.keep) co_return false;
-  const std::optional<CacheKeyView> key =
-      cache_.key_of({.implementation_id = chosen.implementation_id,
-                     .language_title = answer.language_title,
-                     .runtime = chosen.runtime->name(),
-                     .script_hash = chosen.program->hash,
-                     .subject = context.user_id,
-                     .context = context.text,
-                     .params = request.params});
-  if (!key) co_return false;
-  if (const KeptResultPtr kept = cache_.find(*key, terms)) {
-    sink.on_result(kept->json);
-    answer.cached = true;
-    answer.age = std::chrono::duration_cast<seconds>(clock_.now() - kept->kept_at);
-    co_return true;
-  }
-  SharedRun run{.runtime = chosen.runtime,
-                .program = chosen.program,
-                .call_id = answer.call_id,
-                .params = std::string(request.params),
-                .context = context.text,
-                .deadline = Deadline{request.received_at + chosen.timeout},
-                .timeout = chosen.timeout,
-                .gone = request.gone};
-  RunEnd end = co_await cache_.run(*key, terms, std::move(run), sink);
-  answer.cached = !end.own && std::holds_alternative<runtimes::Completed>(end.outcome.value);
-  answer.outcome = std::move(end.outcome);
-  co_return true;
+std::optional<CacheKeyView> Executor::key_of(const CallRequest& request, const CallContext& context,
+                                             const Chosen& chosen, const CallAnswer& answer,
+                                             const CacheTerms& terms) const {
+  if (!terms.keep) return std::nullopt;
+  return cache_.key_of({.implementation_id = chosen.implementation_id,
+                        .language_title = answer.language_title,
+                        .runtime = chosen.runtime->name(),
+                        .script_hash = chosen.program->hash,
+                        .subject = context.user_id,
+                        .context = context.text,
+                        .params = request.params});
+}
+
+bool Executor::answer_kept(const CacheKeyView& key, const CacheTerms& terms,
+                           runtimes::CallSink& sink, CallAnswer& answer) {
+  const KeptResultPtr kept = cache_.find(key, terms);
+  if (!kept) return false;
+  sink.on_result(kept->json);
+  answer.cached = true;
+  answer.age = std::chrono::duration_cast<seconds>(clock_.now() - kept->kept_at);
+  return true;
 }
 
 Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& sink) {
@@ -190,14 +178,29 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
 
   RecordingSink recording(sink, record);
   answer.ran = true;
-  const bool by_cache = co_await run_cached(request, context, *chosen, recording, answer);
-  if (!by_cache) {
+  const Deadline deadline{request.received_at + chosen->timeout};
+  const CacheTerms terms =
+      CacheTerms::of(request.cache, context.cacheable, chosen->cacheable, options_.cache);
+  const std::optional<CacheKeyView> key = key_of(request, context, *chosen, answer, terms);
+  if (!key) {
     const runtimes::Call call{.call_id = answer.call_id,
                               .params = request.params,
                               .context = context.text,
-                              .deadline = Deadline{request.received_at + chosen->timeout},
+                              .deadline = deadline,
                               .cancelled = request.gone};
     answer.outcome = co_await chosen->runtime->run(chosen->program, call, recording);
+  } else if (!answer_kept(*key, terms, recording, answer)) {
+    SharedRun run{.runtime = chosen->runtime,
+                  .program = chosen->program,
+                  .call_id = answer.call_id,
+                  .params = std::string(request.params),
+                  .context = context.text,
+                  .deadline = deadline,
+                  .timeout = chosen->timeout,
+                  .gone = request.gone};
+    RunEnd end = co_await cache_.run(*key, terms, std::move(run), recording);
+    answer.cached = !end.own && std::holds_alternative<runtimes::Completed>(end.outcome.value);
+    answer.outcome = std::move(end.outcome);
   }
 
   answer.duration = clock_.now() - request.received_at;

@@ -77,9 +77,13 @@ class Executor {
     std::optional<bool> cacheable;
   };
   Task<Result<Chosen>> choose(const CallRequest& request, const CallContext& context);
-  // Answers from the cache, or runs by it. Nothing: the cache has no part in this call.
-  Task<bool> run_cached(const CallRequest& request, const CallContext& context,
-                        const Chosen& chosen, runtimes::CallSink& sink, CallAnswer& answer);
+  // Nothing: the cache has no part in this call. Valid until the next on this thread.
+  [[nodiscard]] std::optional<CacheKeyView> key_of(const CallRequest& request,
+                                                   const CallContext& context, const Chosen& chosen,
+                                                   const CallAnswer& answer,
+                                                   const CacheTerms& terms) const;
+  [[nodiscard]] bool answer_kept(const CacheKeyView& key, const CacheTerms& terms,
+                                 runtimes::CallSink& sink, CallAnswer& answer);
 
   Registry& registry_;
   Sessions& sessions_;
