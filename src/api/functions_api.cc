@@ -234,12 +234,16 @@ Task<http::Response> FunctionsApi::route(http::Request& request, Name name,
 
 Task<http::Response> FunctionsApi::invoke(http::Request& request, Name name,
                                           http::Query<"version", std::int64_t> version,
+                                          http::Header<"X-Cache-Control"> cache,
                                           http::JsonBody body_text) {
   const Result<Body> body = Body::read(body_text.text, {"params", "context"});
   if (!body) co_return error_response(answer_id(request), body.error());
   const Result<functions::CallContext> context =
       functions::CallContext::parse(body->raw("context").value_or(std::string_view()));
   if (!context) co_return error_response(answer_id(request), context.error());
+  const Result<functions::CacheControl> cache_control =
+      functions::CacheControl::parse(cache.value.value_or(std::string_view()));
+  if (!cache_control) co_return error_response(answer_id(request), cache_control.error());
   const std::string_view params = body->value("params").value_or("{}");
   if (params.size() > limits_.params_bytes_max) {
     co_return error_response(answer_id(request), public_code_of_status(413),
@@ -257,6 +261,7 @@ Task<http::Response> FunctionsApi::invoke(http::Request& request, Name name,
                                     .params = params,
                                     .client_ip = request.remote_address,
                                     .request_headers = recorded_headers(request),
+                                    .cache = *cache_control,
                                     .received_at = request.received_at,
                                     .gone = request.gone};
   CallResponse response{std::string_view()};

@@ -31,7 +31,8 @@ class FunctionsApi {
   Task<http::Response> versions(http::Request& request, Name name);
   Task<http::Response> route(http::Request& request, Name name, http::JsonBody body);
   Task<http::Response> invoke(http::Request& request, Name name,
-                              http::Query<"version", std::int64_t> version, http::JsonBody body);
+                              http::Query<"version", std::int64_t> version,
+                              http::Header<"X-Cache-Control"> cache, http::JsonBody body);
 
   Result<functions::PutRequest> read_put(std::string_view language_title,
                                          std::string_view body) const;

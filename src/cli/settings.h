@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/load.h"
+#include "functions/cache_control.h"
 #include "functions/names.h"
 #include "functions/recorder.h"
 #include "process/isolation.h"
@@ -52,6 +53,8 @@ struct Settings {
   seconds session_expiry{0};
 
   milliseconds timeout{0};  // of a call that names none
+  functions::CachePolicy cache;
+  std::size_t cache_bytes_max = 0;
   seconds drain_timeout{0};
 
   std::size_t params_bytes_max = 0;

@@ -21,6 +21,7 @@
 #include "functions/names.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
+#include "functions/result_cache.h"
 #include "functions/sessions.h"
 #include "http/server.h"
 #include "journal/journal.h"
@@ -129,6 +130,7 @@ struct FunctionHost::Parts {
   std::unique_ptr<functions::Registry> registry;
   std::unique_ptr<functions::Sessions> sessions;
   std::unique_ptr<functions::Recorder> recorder;
+  std::unique_ptr<functions::ResultCache> cache;
   std::unique_ptr<functions::Executor> executor;
   std::unique_ptr<api::SessionsApi> sessions_api;
   std::unique_ptr<api::FunctionsApi> functions_api;
@@ -222,9 +224,10 @@ void FunctionHost::Parts::make_api() {
           runtime->release(session.script->id);
       });
   recorder = std::make_unique<functions::Recorder>(*journals, loop_pointers, settings.log_on_full);
+  cache = std::make_unique<functions::ResultCache>(Clock::real(), settings.cache_bytes_max);
   executor = std::make_unique<functions::Executor>(
-      *registry, *sessions, *recorder, Clock::real(),
-      functions::ExecutorOptions{.timeout = settings.timeout});
+      *registry, *sessions, *recorder, *cache, Clock::real(),
+      functions::ExecutorOptions{.timeout = settings.timeout, .cache = settings.cache});
   const api::BodyLimits limits{.source_bytes_max = settings.source_bytes_max,
                                .content_bytes_max = settings.content_bytes_max,
                                .params_bytes_max = settings.params_bytes_max};

@@ -1,5 +1,7 @@
 #include "store/record_drain.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -66,6 +68,7 @@ void RecordDrain::stop() {
 }
 
 void RecordDrain::run() {
+  ::pthread_setname_np(::pthread_self(), "seam-records");
   milliseconds pause{0};  // after a failure
   // At once, so that a server which never runs for long keeps to its limits too.
   MonotonicTime retain_at = MonotonicClock::now();
