@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/task.h"
+#include "functions/log_hub.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
 #include "functions/sessions.h"
@@ -52,8 +53,8 @@ struct ExecutorOptions {
 // Any of the loops.
 class Executor {
  public:
-  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
-           ExecutorOptions options);
+  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, LogHub& logs,
+           const Clock& clock, ExecutorOptions options);
 
   // errors in the outcome beside the runtime's: kNotFound (no such function or version),
   // kInvalidArgument (no such runtime), kUnavailable (records cannot be kept now)
@@ -74,6 +75,7 @@ class Executor {
   Registry& registry_;
   Sessions& sessions_;
   Recorder& recorder_;
+  LogHub& logs_;
   const Clock& clock_;
   ExecutorOptions options_;
 };
