@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/call_commands.h"
 #include "config/nearest.h"
 #include "process/isolation.h"
 
@@ -20,6 +21,8 @@ Usage: seam COMMAND [FLAGS]
 
   serve     run the server
   invoke    call a function on a running server
+  logs      show what functions print, or follow it
+  calls     list calls, or show one
   config    show every setting and where it came from
   doctor    check whether a server can run here, and how well it can isolate
   version   show the version
@@ -225,17 +228,80 @@ CommandResult run_invoke(const std::vector<std::string>& arguments,
   return result;
 }
 
+// Where the server is: --url, or the host and port of the settings.
+Result<std::string> server_url(std::string url, const Flags& flags,
+                               const CommandLineOptions& options) {
+  if (url.empty()) {
+    SEAM_ASSIGN_OR_RETURN(const LoadedSettings loaded, flags.load(options.environment));
+    const Settings& settings = loaded.settings;
+    url = settings.host.contains(':') ? fmt::format("http://[{}]:{}", settings.host, settings.port)
+                                      : fmt::format("http://{}:{}", settings.host, settings.port);
+  }
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+// The flags that `calls` and `logs` share.
+void add_wanted(Flags& flags, CallsWanted& wanted) {
+  flags.app().add_option("--session", wanted.session, "Only of this session")->type_name("ID");
+  flags.app()
+      .add_option("--since", wanted.since,
+                  "Only what began since then: 90s, 15m, 2h, 7d, or a time such as "
+                  "2026-01-02T03:04:05Z")
+      ->type_name("WHEN");
+  flags.app()
+      .add_option("--url", wanted.url, "Where the server is, instead of host and port")
+      ->type_name("URL");
+  flags.app().add_flag("--json", wanted.json, "Print what the server said as it came");
+  flags.add_settings(SettingFlags::kAddress);
+}
+
+CommandResult run_calls(const std::vector<std::string>& arguments,
+                        const CommandLineOptions& options) {
+  Flags flags("calls", "Lists calls, newest first, or shows one with its stages, error and log.",
+              R"(seam calls nodejs-calculator --status error --since 1h
+  seam calls 0198c1d2-7e1f-7a3b-8c2d-0123456789ab)");
+  CallsWanted wanted;
+  flags.app().add_option("NAME", wanted.function, "A function, or the id of a call");
+  flags.app()
+      .add_option("--status", wanted.status,
+                  "Only with this outcome: ok, error, an HTTP status, or a code such as TIMEOUT")
+      ->type_name("STATUS");
+  add_wanted(flags, wanted);
+  if (auto stop = flags.parse(arguments)) return *std::move(stop);
+  const Result<std::string> url = server_url(wanted.url, flags, options);
+  if (!url) return refuse(url.error());
+  wanted.url = *url;
+  return show_calls(wanted, options.style);
+}
+
+CommandResult run_logs(const std::vector<std::string>& arguments,
+                       const CommandLineOptions& options) {
+  Flags flags("logs", "Shows what functions print, oldest first.",
+              R"(seam logs -f nodejs-calculator
+  seam logs --since 15m --json)");
+  CallsWanted wanted;
+  bool follow = false;
+  flags.app().add_option("NAME", wanted.function, "A function");
+  flags.app().add_flag("-f,--follow", follow, "Go on with what is printed from now on");
+  flags.app().add_option("--call", wanted.call, "Only of this call")->type_name("ID");
+  add_wanted(flags, wanted);
+  if (auto stop = flags.parse(arguments)) return *std::move(stop);
+  const Result<std::string> url = server_url(wanted.url, flags, options);
+  if (!url) return refuse(url.error());
+  wanted.url = *url;
+  return follow ? follow_logs(wanted, options.style) : show_logs(wanted, options.style);
+}
+
 struct Command {
   std::string name;
   CommandResult (*run)(const std::vector<std::string>&, const CommandLineOptions&);
 };
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all{{"serve", run_serve},
-                                        {"invoke", run_invoke},
-                                        {"config", run_config},
-                                        {"doctor", run_doctor},
-                                        {"version", run_version}};
+  static const std::vector<Command> all{
+      {"serve", run_serve},   {"invoke", run_invoke}, {"logs", run_logs},      {"calls", run_calls},
+      {"config", run_config}, {"doctor", run_doctor}, {"version", run_version}};
   return all;
 }
 

@@ -142,6 +142,15 @@ std::vector<Bound> server_settings() {
          CHECK(level.has_value());
          s.log_level = *level;
        }},
+      {{.key = "log.format",
+        .type = Type::kChoice,
+        .default_text = "text",
+        .choices = {"text", "json"},
+        .description = "How the server's own log is written: text for people, or one JSON object a "
+                       "line."},
+       [](Settings& s, const Value& v) {
+         s.log_format = text(v) == "json" ? LogFormat::kJson : LogFormat::kText;
+       }},
       {{.key = "log.on_full",
         .type = Type::kChoice,
         .default_text = "reject",

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_format.h"
 #include "config/load.h"
 #include "functions/cache_control.h"
 #include "functions/names.h"
@@ -45,6 +45,7 @@ struct Settings {
   process::Isolation isolation = process::Isolation::kRequired;
 
   LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
   functions::WhenFull log_on_full = functions::WhenFull::kReject;
   std::uint64_t spool_bytes_max = 0;
 

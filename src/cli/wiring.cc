@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "api/calls_api.h"
 #include "api/door.h"
 #include "api/functions_api.h"
 #include "api/health_api.h"
@@ -18,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/examples.h"
 #include "functions/executor.h"
+#include "functions/log_hub.h"
 #include "functions/names.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
@@ -131,9 +133,11 @@ struct FunctionHost::Parts {
   std::unique_ptr<functions::Sessions> sessions;
   std::unique_ptr<functions::Recorder> recorder;
   std::unique_ptr<functions::ResultCache> cache;
+  std::unique_ptr<functions::LogHub> logs;
   std::unique_ptr<functions::Executor> executor;
   std::unique_ptr<api::SessionsApi> sessions_api;
   std::unique_ptr<api::FunctionsApi> functions_api;
+  std::unique_ptr<api::CallsApi> calls_api;
   std::unique_ptr<api::HealthApi> health_api;
   api::Door door;
   http::RouteTable routes;
@@ -225,8 +229,9 @@ void FunctionHost::Parts::make_api() {
       });
   recorder = std::make_unique<functions::Recorder>(*journals, loop_pointers, settings.log_on_full);
   cache = std::make_unique<functions::ResultCache>(Clock::real(), settings.cache_bytes_max);
+  logs = std::make_unique<functions::LogHub>(loop_pointers);
   executor = std::make_unique<functions::Executor>(
-      *registry, *sessions, *recorder, *cache, Clock::real(),
+      *registry, *sessions, *recorder, *cache, *logs, Clock::real(),
       functions::ExecutorOptions{.timeout = settings.timeout, .cache = settings.cache});
   const api::BodyLimits limits{.source_bytes_max = settings.source_bytes_max,
                                .content_bytes_max = settings.content_bytes_max,
@@ -237,7 +242,9 @@ void FunctionHost::Parts::make_api() {
                                                       default_options(settings), limits);
   health_api = std::make_unique<api::HealthApi>(*store, runtimes, std::string(version()),
                                                 render_isolation(spawner->report()));
+  calls_api = std::make_unique<api::CallsApi>(*store, *drain, *logs, Clock::real());
   sessions_api->mount(routes);
+  calls_api->mount(routes);
   functions_api->mount(routes);
   health_api->mount(routes);
   server = std::make_unique<http::Server>(server_options(settings), routes, door, loop_pointers);

@@ -11,11 +11,13 @@
 namespace seam::functions {
 namespace {
 
-// Hands on what a call gives and keeps the beginning of it for the record.
+// Hands on what a call gives and keeps the beginning of it for the record. What it prints is shown
+// to those who follow it.
 class RecordingSink final : public runtimes::CallSink {
  public:
-  RecordingSink(runtimes::CallSink& next, store::CallRecord& record)
-      : next_(next), record_(record) {}
+  RecordingSink(runtimes::CallSink& next, store::CallRecord& record, LogHub& logs,
+                const Clock& clock)
+      : next_(next), record_(record), logs_(logs), clock_(clock), log_(record) {}
 
   void on_result(std::string_view chunk) override {
     std::string& kept = record_.response_payload;
@@ -25,13 +27,27 @@ class RecordingSink final : public runtimes::CallSink {
     next_.on_result(chunk);
   }
   void on_log(runtimes::LogStream stream, std::string_view bytes) override {
-    record_.logs.append(bytes);
+    const WallTime now = clock_.wall_now();
+    const auto kept = static_cast<store::LogStream>(stream);
+    if (logs_.followed()) {
+      if (logs_.has_new_follower(live_)) log_.finish();
+      logs_.add(record_, live_, kept, now, bytes);
+    }
+    log_.add(kept, now, bytes);
     next_.on_log(stream, bytes);
+  }
+  void finish() {
+    log_.finish();
+    if (logs_.followed()) logs_.finish(record_, live_);
   }
 
  private:
   runtimes::CallSink& next_;
   store::CallRecord& record_;
+  LogHub& logs_;
+  const Clock& clock_;
+  store::CallLog log_;
+  LiveLog live_;
 };
 
 std::uint64_t random_bits() {
@@ -78,11 +94,12 @@ void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
 }  // namespace
 
 Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, ResultCache& cache,
-                   const Clock& clock, ExecutorOptions options)
+                   LogHub& logs, const Clock& clock, ExecutorOptions options)
     : registry_(registry),
       sessions_(sessions),
       recorder_(recorder),
       cache_(cache),
+      logs_(logs),
       clock_(clock),
       options_(options) {}
 
@@ -185,7 +202,7 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   record.request_headers = request.request_headers;
   store::mask_secrets(request.params, store::kPayloadBytesMax, record.request_payload);
 
-  RecordingSink recording(sink, record);
+  RecordingSink recording(sink, record, logs_, clock_);
   answer.ran = true;
   const Deadline deadline{request.received_at + chosen->timeout};
   const CacheTerms terms =
@@ -211,6 +228,7 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
     answer.cached = !end.own && std::holds_alternative<runtimes::Completed>(end.outcome.value);
     answer.outcome = std::move(end.outcome);
   }
+  recording.finish();
 
   answer.duration = clock_.now() - request.received_at;
   record.duration_us =

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/task.h"
 #include "functions/cache_control.h"
+#include "functions/log_hub.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
 #include "functions/result_cache.h"
@@ -60,7 +61,7 @@ struct ExecutorOptions {
 class Executor {
  public:
   Executor(Registry& registry, Sessions& sessions, Recorder& recorder, ResultCache& cache,
-           const Clock& clock, ExecutorOptions options);
+           LogHub& logs, const Clock& clock, ExecutorOptions options);
 
   // errors in the outcome beside the runtime's: kNotFound (no such function or version),
   // kInvalidArgument (no such runtime, or params that break the schema), kUnavailable (records
@@ -92,6 +93,7 @@ class Executor {
   Sessions& sessions_;
   Recorder& recorder_;
   ResultCache& cache_;
+  LogHub& logs_;
   const Clock& clock_;
   ExecutorOptions options_;
 };

@@ -95,6 +95,7 @@ void Connection::on_tick(MonotonicTime now) {
       if (waited > kLingerTime) close();
       return;
     case Phase::kHandler:
+    case Phase::kStream:
     case Phase::kClosing:
       return;
   }
@@ -103,6 +104,12 @@ void Connection::on_tick(MonotonicTime now) {
 void Connection::on_drain() {
   // What the peer sent before it could know is still answered.
   may_read_ = true;
+  if (phase_ == Phase::kStream) {
+    // What the stop wakes may end the stream, but goes on only below.
+    advancing_ = true;
+    exchange_->stop.request_stop();
+    advancing_ = false;
+  }
   advance();
 }
 
@@ -138,6 +145,8 @@ Connection::Step Connection::step() {
     case Phase::kHandler:
       if (output_pending()) static_cast<void>(flush());
       return Step::kWait;
+    case Phase::kStream:
+      return continue_stream();
     case Phase::kClosing:
       if (!flush()) return Step::kWait;
       if (!linger_) {
@@ -371,6 +380,7 @@ bool Connection::closes_after_this() const {
 void Connection::respond(Response response) {
   Exchange& exchange = *exchange_;
   loop_->shared().voice.finish(exchange, response);
+  if (response.stream != nullptr) return begin_stream(std::move(response));
   const bool closes = closes_after_this();
   const bool without_body = exchange.head.method == Method::kHead;
   const bool apart = !without_body && response.body.size() > kBodyApart;

@@ -314,5 +314,29 @@ TEST(RecordDrainTest, WritesWhatIsAppendedAndStopDrainsTheRest) {
   EXPECT_EQ(store->retain_records(WallTime::max(), 0).value_or(0), 999U);
 }
 
+// Whoever has appended a record and waited finds it, however long the drain would have slept.
+TEST(RecordDrainTest, SettledWaitsForWhatWasAppended) {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path() / "seam.db");
+  auto journals = journal::Journals::open({.directory = directory.path() / "journal"}, {});
+  ASSERT_TRUE(journals.has_value());
+  RecordDrain drain(**journals, *store, {.interval = std::chrono::hours(1)});
+  const auto settle = [](RecordDrain* on) -> Task<bool> {
+    co_await on->settled();
+    co_return true;
+  };
+  EXPECT_TRUE(run_on_loop(settle(&drain)));  // not started: at once
+  drain.start();
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    std::string bytes;
+    encode(make_record("none", wall_now()), bytes);
+    ASSERT_TRUE((*journals)->writer(0).append(bytes).has_value());
+    EXPECT_TRUE(run_on_loop(settle(&drain)));
+    EXPECT_EQ(store->acknowledged(), std::vector<std::uint64_t>{i});
+  }
+  drain.stop();
+  EXPECT_TRUE(run_on_loop(settle(&drain)));  // stopped: at once
+}
+
 }  // namespace
 }  // namespace seam::store
