@@ -71,7 +71,7 @@ TEST(Multipart, EachThingThatIsWrongIsNamed) {
   }
   EXPECT_EQ(refusal(""), "it does not begin with its boundary");
   EXPECT_EQ(refusal("x--XX\r\n"), "it does not begin with its boundary");
-  EXPECT_EQ(refusal("--XXX\r\n"), "the boundary stands in a line that is no delimiter");
+  EXPECT_EQ(refusal("--XXY\r\n"), "the boundary stands in a line that is no delimiter");
   EXPECT_EQ(refusal(named("a", "1\r\n--XXL\r\n2") + end),
             "the boundary stands in a line that is no delimiter");
   EXPECT_EQ(refusal(named("a", "1")), "its last part is not closed by the boundary");
