@@ -27,6 +27,7 @@
 #include "functions/sessions.h"
 #include "http/server.h"
 #include "journal/journal.h"
+#include "packages/package_cache.h"
 #include "process/spawner.h"
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
@@ -127,6 +128,7 @@ struct FunctionHost::Parts {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<journal::Journals> journals;
   std::unique_ptr<store::RecordDrain> drain;
+  std::unique_ptr<packages::PackageCache> packages;
   std::unique_ptr<process::Spawner> spawner;
   functions::RuntimeTable runtimes;
   std::unique_ptr<functions::Registry> registry;
@@ -193,6 +195,8 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
   worker.memory_bytes_max = settings.limits.memory_bytes_max;
   worker.disk_bytes_max = settings.limits.disk_bytes_max;
   worker.processes_max = settings.limits.processes_max;
+  SEAM_ASSIGN_OR_RETURN(
+      packages, packages::PackageCache::open({.folder = (settings.data / "packages").string()}));
   const std::string harness = (settings.data / "harness").string();
   SEAM_ASSIGN_OR_RETURN(runtimes["nodejs"], runtimes::create_node_runtime(
                                                 {.harness_folder = harness,
@@ -202,6 +206,7 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
                                                 *spawner, loop_pointers));
   SEAM_ASSIGN_OR_RETURN(runtimes["python"], runtimes::create_python_runtime(
                                                 {.harness_folder = harness,
+                                                 .folders = packages->folder(),
                                                  .interpreter = settings.python.command,
                                                  .limits = pool_limits(settings, settings.python),
                                                  .worker = worker},
@@ -220,7 +225,8 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
 }
 
 void FunctionHost::Parts::make_api() {
-  registry = std::make_unique<functions::Registry>(*store, *names, runtimes, loop_pointers);
+  registry =
+      std::make_unique<functions::Registry>(*store, *packages, *names, runtimes, loop_pointers);
   sessions = std::make_unique<functions::Sessions>(
       *store, Clock::real(), functions::SessionsOptions{.lifetime = settings.session_expiry},
       [this](const functions::Session& session) {
@@ -355,6 +361,8 @@ void FunctionHost::stop() {
     for (EventLoop* loop : parts.loop_pointers) loop->stop();
     parts.threads.clear();  // joins
   }
+  // What is let go of from here on is for the next start to take up.
+  if (parts.packages) parts.packages->close();
   if (parts.drain) parts.drain->stop();
 }
 

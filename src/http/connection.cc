@@ -301,13 +301,13 @@ std::optional<Refusal> Connection::check_route(const RouteTable::Match& match) {
                               std::to_string(match.route->info.body_bytes_max)};
   if (match.route->takes_json) {
     const std::optional<std::string_view> type = exchange.header("Content-Type");
+    const std::string right =
+        match.route->takes_form ? "application/json or multipart/form-data" : "application/json";
     if (!type)
+      return Refusal{.status = 415, .message = "the request has no Content-Type: send " + right};
+    if (!is_json(*type) && !(match.route->takes_form && is_form(*type)))
       return Refusal{.status = 415,
-                     .message = "the request has no Content-Type: send application/json"};
-    if (!is_json(*type))
-      return Refusal{
-          .status = 415,
-          .message = "the Content-Type is '" + std::string(*type) + "': send application/json"};
+                     .message = "the Content-Type is '" + std::string(*type) + "': send " + right};
   }
   return std::nullopt;
 }
