@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "functions/call_metrics.h"
 #include "runtimes/runtime.h"
 #include "store/store.h"
 
@@ -36,6 +37,7 @@ struct Implementation {
   ImplementationOptions options;
   runtimes::ProgramPtr
       program;  // null until its content is wanted: only routed implementations are held in memory
+  CallSeriesPtr series;  // of the function in this runtime
 };
 using ImplementationPtr = std::shared_ptr<const Implementation>;
 
@@ -56,6 +58,7 @@ class Catalogue {
  public:
   [[nodiscard]] const FunctionPtr* find(std::string_view language_title) const;
   [[nodiscard]] std::vector<FunctionPtr> all() const;  // by name
+  [[nodiscard]] std::size_t size() const { return functions_.size(); }
 
   // A copy with this function in place of one of its name, or without that name.
   [[nodiscard]] std::shared_ptr<const Catalogue> with(FunctionPtr function) const;

@@ -77,13 +77,16 @@ void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
 
 }  // namespace
 
-Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
-                   ExecutorOptions options)
+Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, CallMetrics& metrics,
+                   const Clock& clock, ExecutorOptions options)
     : registry_(registry),
       sessions_(sessions),
       recorder_(recorder),
       clock_(clock),
-      options_(options) {}
+      options_(options) {
+  for (const auto& [name, runtime] : registry.runtimes())
+    script_series_.emplace(runtime.get(), metrics.of_scripts(name));
+}
 
 Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
                                                 const CallContext& context) {
@@ -92,6 +95,7 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   if (request.session && request.session->script) {
     SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(request.session->runtime));
     chosen.program = request.session->script;
+    chosen.series = script_series_.at(chosen.runtime);
     co_return chosen;
   }
   const std::string_view name =
@@ -114,6 +118,7 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   }
   SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(implementation->row.runtime));
   chosen.implementation_id = implementation->row.id;
+  chosen.series = implementation->series;
   chosen.program = with_environment(implementation->program, context.environment);
   if (!context.timeout_ms && implementation->options.timeout_ms)
     chosen.timeout = milliseconds(*implementation->options.timeout_ms);
@@ -161,6 +166,7 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   answer.outcome = co_await chosen->runtime->run(chosen->program, call, recording);
 
   answer.duration = clock_.now() - request.received_at;
+  chosen->series->observe(answer.outcome, answer.duration);
   record.duration_us =
       static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(answer.duration).count());
   std::string response_payload;

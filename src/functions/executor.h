@@ -52,8 +52,8 @@ struct ExecutorOptions {
 // Any of the loops.
 class Executor {
  public:
-  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
-           ExecutorOptions options);
+  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, CallMetrics& metrics,
+           const Clock& clock, ExecutorOptions options);
 
   // errors in the outcome beside the runtime's: kNotFound (no such function or version),
   // kInvalidArgument (no such runtime), kUnavailable (records cannot be kept now)
@@ -66,6 +66,7 @@ class Executor {
   struct Chosen {
     runtimes::Runtime* runtime = nullptr;
     runtimes::ProgramPtr program;
+    CallSeriesPtr series;
     std::int64_t implementation_id = 0;
     milliseconds timeout{0};
   };
@@ -76,6 +77,7 @@ class Executor {
   Recorder& recorder_;
   const Clock& clock_;
   ExecutorOptions options_;
+  std::map<const runtimes::Runtime*, CallSeriesPtr> script_series_;
 };
 
 }  // namespace seam::functions

@@ -46,10 +46,11 @@ runtimes::ProgramPtr make_program(std::string language_title, std::string conten
 }
 
 Registry::Registry(store::Store& store, const RuntimeMap& names, const RuntimeTable& runtimes,
-                   std::span<EventLoop* const> loops)
+                   CallMetrics& metrics, std::span<EventLoop* const> loops)
     : store_(store),
       names_(names),
       runtimes_(runtimes),
+      metrics_(metrics),
       catalogues_(loops),
       home_(*loops.front()),
       newest_(std::make_shared<const Catalogue>()) {
@@ -58,7 +59,7 @@ Registry::Registry(store::Store& store, const RuntimeMap& names, const RuntimeTa
 
 Result<ImplementationPtr> Registry::make_implementation(const store::FunctionRow& function,
                                                         store::ImplementationRow row,
-                                                        std::optional<std::string> content) const {
+                                                        std::optional<std::string> content) {
   auto implementation = std::make_shared<Implementation>();
   Result<ImplementationOptions> options = parse_options(row.options, ImplementationOptions{});
   if (!options) {
@@ -70,6 +71,7 @@ Result<ImplementationPtr> Registry::make_implementation(const store::FunctionRow
   if (content)
     implementation->program =
         make_program(function.language_title, *std::move(content), implementation->options);
+  implementation->series = metrics_.of(function.language_title, row.runtime);
   implementation->row = std::move(row);
   return implementation;
 }
@@ -171,6 +173,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   co_await home_.schedule();
 
   auto implementation = std::make_shared<Implementation>();
+  implementation->series = metrics_.of(request.language_title, runtime_name);
   implementation->row = std::move(stored.implementation);
   implementation->options = std::move(request.options);
   implementation->program = std::move(program);

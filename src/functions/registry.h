@@ -44,7 +44,7 @@ class Registry {
  public:
   // Borrows all until it is gone. Changes run on the first loop.
   Registry(store::Store& store, const RuntimeMap& names, const RuntimeTable& runtimes,
-           std::span<EventLoop* const> loops);
+           CallMetrics& metrics, std::span<EventLoop* const> loops);
 
   // Takes in what the store holds. Before the loops take calls.
   // errors    kDataLoss   an options text that cannot be read; else the store's
@@ -55,6 +55,7 @@ class Registry {
     return catalogues_.here();
   }
 
+  [[nodiscard]] const RuntimeTable& runtimes() const { return runtimes_; }
   // Null where this build has no such runtime. Any thread.
   [[nodiscard]] runtimes::Runtime* runtime(std::string_view name) const;
   // As runtime(), with the error a client gets.
@@ -81,13 +82,14 @@ class Registry {
   Task<Result<ImplementationPtr>> load_at_home(FunctionPtr function,
                                                ImplementationPtr implementation);
   Task<> publish(std::shared_ptr<const Catalogue> next);
-  [[nodiscard]] Result<ImplementationPtr> make_implementation(
-      const store::FunctionRow& function, store::ImplementationRow row,
-      std::optional<std::string> content) const;
+  [[nodiscard]] Result<ImplementationPtr> make_implementation(const store::FunctionRow& function,
+                                                              store::ImplementationRow row,
+                                                              std::optional<std::string> content);
 
   store::Store& store_;
   const RuntimeMap& names_;
   const RuntimeTable& runtimes_;
+  CallMetrics& metrics_;
   PerLoop<std::shared_ptr<const Catalogue>> catalogues_;
   EventLoop& home_;
   std::shared_ptr<const Catalogue> newest_;  // on home_

@@ -129,7 +129,8 @@ void RouteTable::add_route(RouteInfo info, RouteHandler handler) {
     return parameter.place == ParameterPlace::kBody;
   });
   CHECK(!takes_json || info.body_bytes_max > 0);
-  place = std::make_unique<Route>(Route{std::move(info), std::move(handler), takes_json});
+  place = std::make_unique<Route>(
+      Route{std::move(info), std::move(handler), takes_json, root_->in_order.size()});
   root_->in_order.push_back(place.get());
 }
 
@@ -146,6 +147,12 @@ std::vector<RouteInfo> RouteTable::describe() const {
   std::vector<RouteInfo> infos;
   for (const Route* route : root_->in_order) infos.push_back(route->info);
   return infos;
+}
+
+std::vector<std::string_view> RouteTable::operations() const {
+  std::vector<std::string_view> names;
+  for (const Route* route : root_->in_order) names.emplace_back(route->info.operation);
+  return names;
 }
 
 namespace routes_internal {

@@ -120,6 +120,7 @@ class RouteTable {
     RouteInfo info;
     RouteHandler handler;
     bool takes_json = false;  // a parameter is JsonBody: other content types are refused with 415
+    std::size_t index = 0;    // among the table's routes, in the order they were added
   };
   struct Match {
     const Route* route = nullptr;               // null: see allow
@@ -141,6 +142,8 @@ class RouteTable {
   // HEAD finds the GET route.
   [[nodiscard]] Match find(Method method, std::string_view path) const;
   [[nodiscard]] std::vector<RouteInfo> describe() const;
+  // Of each route, by its index; views into the table.
+  [[nodiscard]] std::vector<std::string_view> operations() const;
 
  private:
   void add_route(RouteInfo info, RouteHandler handler);
