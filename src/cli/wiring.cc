@@ -12,12 +12,15 @@
 #include "api/door.h"
 #include "api/functions_api.h"
 #include "api/health_api.h"
+#include "api/metrics_api.h"
 #include "api/sessions_api.h"
 #include "base/event_loop.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "cli/build_commit.h"
 #include "cli/commands.h"
 #include "cli/examples.h"
+#include "functions/call_metrics.h"
 #include "functions/executor.h"
 #include "functions/log_hub.h"
 #include "functions/names.h"
@@ -119,11 +122,14 @@ struct FunctionHost::Parts {
   explicit Parts(const Settings& wanted) : settings(wanted) {}
 
   Settings settings;
+  metrics::Registry metrics;  // outlives whatever counts
   bool fresh = false;
   std::vector<std::string> examples;  // registered by this start
   bool stopped = false;
   std::vector<std::unique_ptr<EventLoop>> loops;
   std::vector<EventLoop*> loop_pointers;
+  EventLoop metrics_loop{"seam-metrics"};  // writes /metrics, away from calls
+  std::unique_ptr<functions::CallMetrics> call_metrics;
   std::optional<functions::RuntimeMap> names;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<journal::Journals> journals;
@@ -141,6 +147,7 @@ struct FunctionHost::Parts {
   std::unique_ptr<api::FunctionsApi> functions_api;
   std::unique_ptr<api::CallsApi> calls_api;
   std::unique_ptr<api::HealthApi> health_api;
+  std::unique_ptr<api::MetricsApi> metrics_api;
   api::Door door;
   http::RouteTable routes;
   std::unique_ptr<http::Server> server;
@@ -225,8 +232,9 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
 }
 
 void FunctionHost::Parts::make_api() {
-  registry =
-      std::make_unique<functions::Registry>(*store, *packages, *names, runtimes, loop_pointers);
+  call_metrics = std::make_unique<functions::CallMetrics>(metrics);
+  registry = std::make_unique<functions::Registry>(*store, *packages, *names, runtimes,
+                                                   *call_metrics, loop_pointers);
   sessions = std::make_unique<functions::Sessions>(
       *store, Clock::real(), functions::SessionsOptions{.lifetime = settings.session_expiry},
       [this](const functions::Session& session) {
@@ -237,7 +245,13 @@ void FunctionHost::Parts::make_api() {
   cache = std::make_unique<functions::ResultCache>(Clock::real(), settings.cache_bytes_max);
   logs = std::make_unique<functions::LogHub>(loop_pointers);
   executor = std::make_unique<functions::Executor>(
-      *registry, *sessions, *recorder, *cache, *logs, Clock::real(),
+      functions::ExecutorParts{.registry = *registry,
+                               .sessions = *sessions,
+                               .recorder = *recorder,
+                               .cache = *cache,
+                               .logs = *logs,
+                               .metrics = *call_metrics,
+                               .clock = Clock::real()},
       functions::ExecutorOptions{.timeout = settings.timeout, .cache = settings.cache});
   const api::BodyLimits limits{.source_bytes_max = settings.source_bytes_max,
                                .content_bytes_max = settings.content_bytes_max,
@@ -249,15 +263,28 @@ void FunctionHost::Parts::make_api() {
   health_api = std::make_unique<api::HealthApi>(*store, runtimes, std::string(version()),
                                                 render_isolation(spawner->report()));
   calls_api = std::make_unique<api::CallsApi>(*store, *drain, *logs, Clock::real());
+  metrics_api = std::make_unique<api::MetricsApi>(api::MetricsSources{.registry = metrics,
+                                                                      .runtimes = runtimes,
+                                                                      .functions = *registry,
+                                                                      .sessions = *sessions,
+                                                                      .recorder = *recorder,
+                                                                      .journals = *journals,
+                                                                      .drain = *drain},
+                                                  metrics_loop, std::string(version()),
+                                                  std::string(build_commit()));
   sessions_api->mount(routes);
   calls_api->mount(routes);
   functions_api->mount(routes);
   health_api->mount(routes);
-  server = std::make_unique<http::Server>(server_options(settings), routes, door, loop_pointers);
+  metrics_api->mount(routes);
+  http::ServerOptions options = server_options(settings);
+  options.metrics = &metrics;
+  server = std::make_unique<http::Server>(std::move(options), routes, door, loop_pointers);
 }
 
 void FunctionHost::Parts::start_threads() {
   for (EventLoop* loop : loop_pointers) threads.emplace_back([loop] { loop->run(); });
+  threads.emplace_back([this] { metrics_loop.run(); });
 }
 
 Result<functions::SessionPtr> FunctionHost::Parts::restored(const store::SessionRow& row) const {
@@ -359,6 +386,7 @@ void FunctionHost::stop() {
   if (!parts.threads.empty()) {
     run_on(parts.home(), parts.shut_down());
     for (EventLoop* loop : parts.loop_pointers) loop->stop();
+    parts.metrics_loop.stop();
     parts.threads.clear();  // joins
   }
   // What is let go of from here on is for the next start to take up.

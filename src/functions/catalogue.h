@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "functions/call_metrics.h"
 #include "functions/function_schema.h"
 #include "runtimes/runtime.h"
 #include "store/store.h"
@@ -38,6 +39,7 @@ struct Implementation {
   runtimes::ProgramPtr
       program;  // null until its content is wanted: only routed implementations are held in memory
   FunctionSchema schema;  // read together with the program; empty before
+  CallSeriesPtr series;   // of the function in this runtime
 };
 using ImplementationPtr = std::shared_ptr<const Implementation>;
 
@@ -58,6 +60,7 @@ class Catalogue {
  public:
   [[nodiscard]] const FunctionPtr* find(std::string_view language_title) const;
   [[nodiscard]] std::vector<FunctionPtr> all() const;  // by name
+  [[nodiscard]] std::size_t size() const { return functions_.size(); }
 
   // A copy with this function in place of one of its name, or without that name.
   [[nodiscard]] std::shared_ptr<const Catalogue> with(FunctionPtr function) const;

@@ -93,15 +93,17 @@ void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
 
 }  // namespace
 
-Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, ResultCache& cache,
-                   LogHub& logs, const Clock& clock, ExecutorOptions options)
-    : registry_(registry),
-      sessions_(sessions),
-      recorder_(recorder),
-      cache_(cache),
-      logs_(logs),
-      clock_(clock),
-      options_(options) {}
+Executor::Executor(const ExecutorParts& parts, ExecutorOptions options)
+    : registry_(parts.registry),
+      sessions_(parts.sessions),
+      recorder_(parts.recorder),
+      cache_(parts.cache),
+      logs_(parts.logs),
+      clock_(parts.clock),
+      options_(options) {
+  for (const auto& [name, runtime] : registry_.runtimes())
+    script_series_.emplace(runtime.get(), parts.metrics.of_scripts(name));
+}
 
 Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
                                                 const CallContext& context) {
@@ -110,6 +112,7 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   if (request.session && request.session->script) {
     SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(request.session->runtime));
     chosen.program = request.session->script;
+    chosen.series = script_series_.at(chosen.runtime);
     co_return chosen;
   }
   const std::string_view name =
@@ -134,6 +137,7 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   chosen.implementation_id = implementation->row.id;
   chosen.implementation = implementation;
   chosen.cacheable = implementation->options.cacheable;
+  chosen.series = implementation->series;
   chosen.program = with_environment(implementation->program, context.environment);
   if (!context.timeout_ms && implementation->options.timeout_ms)
     chosen.timeout = milliseconds(*implementation->options.timeout_ms);
@@ -231,6 +235,11 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   recording.finish();
 
   answer.duration = clock_.now() - request.received_at;
+  if (answer.cached) {
+    chosen->series->observe_cached(answer.duration);
+  } else {
+    chosen->series->observe(answer.outcome, answer.duration);
+  }
   record.duration_us =
       static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(answer.duration).count());
   std::string response_payload;

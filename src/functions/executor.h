@@ -57,11 +57,21 @@ struct ExecutorOptions {
   CachePolicy cache;
 };
 
+// What an executor works with; borrowed until it is gone.
+struct ExecutorParts {
+  Registry& registry;
+  Sessions& sessions;
+  Recorder& recorder;
+  ResultCache& cache;
+  LogHub& logs;
+  CallMetrics& metrics;
+  const Clock& clock;
+};
+
 // Any of the loops.
 class Executor {
  public:
-  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, ResultCache& cache,
-           LogHub& logs, const Clock& clock, ExecutorOptions options);
+  Executor(const ExecutorParts& parts, ExecutorOptions options);
 
   // errors in the outcome beside the runtime's: kNotFound (no such function or version),
   // kInvalidArgument (no such runtime, or params that break the schema), kUnavailable (records
@@ -76,6 +86,7 @@ class Executor {
     runtimes::Runtime* runtime = nullptr;
     runtimes::ProgramPtr program;
     ImplementationPtr implementation;  // null: a session's script
+    CallSeriesPtr series;
     std::int64_t implementation_id = 0;
     milliseconds timeout{0};
     std::optional<bool> cacheable;
@@ -96,6 +107,7 @@ class Executor {
   LogHub& logs_;
   const Clock& clock_;
   ExecutorOptions options_;
+  std::map<const runtimes::Runtime*, CallSeriesPtr> script_series_;
 };
 
 }  // namespace seam::functions

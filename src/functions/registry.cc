@@ -74,11 +74,13 @@ runtimes::ProgramPtr make_program(std::string language_title, std::string conten
 }
 
 Registry::Registry(store::Store& store, packages::PackageCache& packages, const RuntimeMap& names,
-                   const RuntimeTable& runtimes, std::span<EventLoop* const> loops)
+                   const RuntimeTable& runtimes, CallMetrics& metrics,
+                   std::span<EventLoop* const> loops)
     : store_(store),
       packages_(packages),
       names_(names),
       runtimes_(runtimes),
+      metrics_(metrics),
       catalogues_(loops),
       home_(*loops.front()),
       newest_(std::make_shared<const Catalogue>()) {
@@ -86,7 +88,7 @@ Registry::Registry(store::Store& store, packages::PackageCache& packages, const 
 }
 
 Result<std::shared_ptr<Implementation>> Registry::make_implementation(
-    const store::FunctionRow& function, store::ImplementationRow row) const {
+    const store::FunctionRow& function, store::ImplementationRow row) {
   auto implementation = std::make_shared<Implementation>();
   Result<ImplementationOptions> options = parse_options(row.options, ImplementationOptions{});
   if (!options) {
@@ -95,6 +97,7 @@ Result<std::shared_ptr<Implementation>> Registry::make_implementation(
                             function.language_title, row.version, options.error().message));
   }
   implementation->options = *std::move(options);
+  implementation->series = metrics_.of(function.language_title, row.runtime);
   implementation->row = std::move(row);
   return implementation;
 }
@@ -235,6 +238,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   co_await home_.schedule();
 
   auto implementation = std::make_shared<Implementation>();
+  implementation->series = metrics_.of(request.language_title, runtime_name);
   implementation->row = std::move(stored.implementation);
   implementation->options = std::move(request.options);
   implementation->program = std::move(program);

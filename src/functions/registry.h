@@ -45,7 +45,7 @@ class Registry {
  public:
   // Borrows all until it is gone. Changes run on the first loop.
   Registry(store::Store& store, packages::PackageCache& packages, const RuntimeMap& names,
-           const RuntimeTable& runtimes, std::span<EventLoop* const> loops);
+           const RuntimeTable& runtimes, CallMetrics& metrics, std::span<EventLoop* const> loops);
 
   // Takes in what the store holds. Before the loops take calls.
   // errors    kDataLoss   an options text that cannot be read; else the store's
@@ -56,6 +56,7 @@ class Registry {
     return catalogues_.here();
   }
 
+  [[nodiscard]] const RuntimeTable& runtimes() const { return runtimes_; }
   // Null where this build has no such runtime. Any thread.
   [[nodiscard]] runtimes::Runtime* runtime(std::string_view name) const;
   // As runtime(), with the error a client gets.
@@ -83,7 +84,7 @@ class Registry {
                                                ImplementationPtr implementation);
   Task<> publish(std::shared_ptr<const Catalogue> next);
   [[nodiscard]] Result<std::shared_ptr<Implementation>> make_implementation(
-      const store::FunctionRow& function, store::ImplementationRow row) const;
+      const store::FunctionRow& function, store::ImplementationRow row);
   // The program of a content, which stays the caller's until this returns: an archive is unpacked.
   // Resumes on home_.
   // errors    kInvalidArgument   an archive that cannot be taken, or its runtime takes none
@@ -96,6 +97,7 @@ class Registry {
   packages::PackageCache& packages_;
   const RuntimeMap& names_;
   const RuntimeTable& runtimes_;
+  CallMetrics& metrics_;
   PerLoop<std::shared_ptr<const Catalogue>> catalogues_;
   EventLoop& home_;
   std::shared_ptr<const Catalogue> newest_;  // on home_

@@ -238,6 +238,7 @@ Connection::Step Connection::begin_request(std::size_t head_bytes) {
   phase_since_ = exchange.received_at;
   close_after_ = !head.keep_alive;
 
+  match_ = {};  // of the request before
   if (std::optional<Response> answer = loop_->shared().voice.admit(exchange)) {
     answer_without_body(*std::move(answer));
     return Step::kAgain;
@@ -380,6 +381,9 @@ bool Connection::closes_after_this() const {
 void Connection::respond(Response response) {
   Exchange& exchange = *exchange_;
   loop_->shared().voice.finish(exchange, response);
+  if (loop_->shared().metrics)
+    loop_->shared().metrics->answered(match_.route, exchange.head.method, response.status,
+                                      MonotonicClock::now() - exchange.received_at);
   if (response.stream != nullptr) return begin_stream(std::move(response));
   const bool closes = closes_after_this();
   const bool without_body = exchange.head.method == Method::kHead;
@@ -433,6 +437,8 @@ void Connection::refuse_and_close(const Refusal& refusal, bool head_known) {
   linger_ = true;
   Response answer = loop_->shared().voice.refuse(head_known ? &exchange : nullptr, refusal);
   if (head_known) return respond(std::move(answer));
+  if (loop_->shared().metrics)
+    loop_->shared().metrics->answered(nullptr, std::nullopt, answer.status, nanoseconds(0));
   append_response(exchange.out, answer, {.date = loop_->date(), .close = true});
   start_closing(true);
 }
@@ -487,11 +493,13 @@ bool Connection::receive_into_body() {
 
 bool Connection::received(std::ptrdiff_t count, std::size_t room) {
   if (count > 0) {
+    if (loop_->shared().metrics)
+      loop_->shared().metrics->bytes_received.add(static_cast<std::uint64_t>(count));
     // Fewer bytes than there was room for: the socket is empty, and the next ones are an event.
     if (static_cast<std::size_t>(count) < room && !peer_finished_) may_read_ = false;
     return true;
   }
-  if (count < 0 && errno == EINTR) return received(1, 1);
+  if (count < 0 && errno == EINTR) return true;  // to be asked again
   may_read_ = false;
   if (count == 0) {
     at_end_ = true;
@@ -531,6 +539,8 @@ bool Connection::flush() {
     }
     if (count > 0) {
       exchange.out_sent += static_cast<std::size_t>(count);
+      if (loop_->shared().metrics)
+        loop_->shared().metrics->bytes_sent.add(static_cast<std::uint64_t>(count));
       write_since_ = MonotonicTime::max();
       continue;
     }

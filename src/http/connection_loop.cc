@@ -130,8 +130,11 @@ void ConnectionLoop::pause_accepting(int error_number) {
 void ConnectionLoop::hand_over(FileDescriptor socket, std::string remote_address) {
   const std::size_t open = shared_.connections.load(std::memory_order_relaxed);
   const std::size_t most = shared_.options.connections_max;
-  if (open >= most + kOverloadAnswers) return;
   const bool overloaded = open >= most;
+  if (shared_.metrics)
+    (overloaded ? shared_.metrics->connections_refused : shared_.metrics->connections_accepted)
+        .add();
+  if (open >= most + kOverloadAnswers) return;
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   const std::shared_ptr<ConnectionLoop>& emptiest =
@@ -156,6 +159,7 @@ void ConnectionLoop::add(FileDescriptor socket, std::string remote_address, bool
     --shared_.connections;
     return;
   }
+  if (shared_.metrics) shared_.metrics->connections_open.add(1);
   Connection* const added = connection.release();
   added->place = connections_.size();
   connections_.push_back(added);
@@ -212,6 +216,7 @@ void ConnectionLoop::remove(Connection* connection) {
   last->place = connection->place;
   connections_[connection->place] = last;
   connections_.pop_back();
+  if (shared_.metrics) shared_.metrics->connections_open.add(-1);
   --count;
   --shared_.connections;
 }

@@ -24,6 +24,7 @@
 #include "http/response_writer.h"
 #include "http/routes.h"
 #include "http/server.h"
+#include "http/server_metrics.h"
 
 namespace seam::http {
 
@@ -36,6 +37,7 @@ struct ServerShared {
   const RouteTable& routes;
   Voice& voice;
   std::atomic<std::size_t> connections{0};
+  std::optional<ServerMetrics> metrics;  // made when the server listens, with all routes there
 };
 
 class ConnectionLoop : public std::enable_shared_from_this<ConnectionLoop> {

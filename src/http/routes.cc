@@ -134,8 +134,8 @@ void RouteTable::add_route(RouteInfo info, RouteHandler handler) {
     return parameter.place == ParameterPlace::kFormOrBody;
   });
   CHECK(!takes_json || info.body_bytes_max > 0);
-  place =
-      std::make_unique<Route>(Route{std::move(info), std::move(handler), takes_json, takes_form});
+  place = std::make_unique<Route>(
+      Route{std::move(info), std::move(handler), takes_json, takes_form, root_->in_order.size()});
   root_->in_order.push_back(place.get());
 }
 
@@ -152,6 +152,12 @@ std::vector<RouteInfo> RouteTable::describe() const {
   std::vector<RouteInfo> infos;
   for (const Route* route : root_->in_order) infos.push_back(route->info);
   return infos;
+}
+
+std::vector<std::string_view> RouteTable::operations() const {
+  std::vector<std::string_view> names;
+  for (const Route* route : root_->in_order) names.emplace_back(route->info.operation);
+  return names;
 }
 
 namespace routes_internal {

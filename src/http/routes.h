@@ -130,6 +130,7 @@ class RouteTable {
     RouteHandler handler;
     bool takes_json = false;  // a parameter is a body: other content types are refused with 415
     bool takes_form = false;  // it is FormOrJsonBody
+    std::size_t index = 0;    // among the table's routes, in the order they were added
   };
   struct Match {
     const Route* route = nullptr;               // null: see allow
@@ -151,6 +152,8 @@ class RouteTable {
   // HEAD finds the GET route.
   [[nodiscard]] Match find(Method method, std::string_view path) const;
   [[nodiscard]] std::vector<RouteInfo> describe() const;
+  // Of each route, by its index; views into the table.
+  [[nodiscard]] std::vector<std::string_view> operations() const;
 
  private:
   void add_route(RouteInfo info, RouteHandler handler);

@@ -80,7 +80,10 @@ struct Server::Impl {
 
 Server::Server(ServerOptions options, const RouteTable& routes, Voice& voice,
                std::span<EventLoop* const> loops)
-    : impl_(new Impl{.shared = {.options = std::move(options), .routes = routes, .voice = voice},
+    : impl_(new Impl{.shared = {.options = std::move(options),
+                                .routes = routes,
+                                .voice = voice,
+                                .metrics = {}},
                      .loops = {loops.begin(), loops.end()},
                      .connection_loops = {}}) {
   CHECK(!impl_->loops.empty());
@@ -116,6 +119,8 @@ Result<void> Server::listen() {
     if (!epoll) return fail_errno("make an epoll descriptor", errno);
     made.push_back(std::make_shared<ConnectionLoop>(*loop, impl_->shared, std::move(epoll)));
   }
+  if (options.metrics != nullptr)
+    impl_->shared.metrics.emplace(*options.metrics, impl_->shared.routes);
   impl_->connection_loops = made;
   for (std::size_t i = 1; i < made.size(); ++i) {
     made[i]->loop.post(

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "http/message.h"
 #include "http/routes.h"
+#include "metrics/registry.h"
 
 namespace seam::http {
 
@@ -35,6 +36,7 @@ struct ServerOptions {
       seconds(30);  // without progress of at least 1 KiB/s on average beyond it; 408
   nanoseconds idle_timeout = seconds(75);   // between requests; closed
   nanoseconds write_timeout = seconds(30);  // without progress in a response; closed
+  metrics::Registry* metrics = nullptr;     // borrowed; null: nothing is counted
 };
 
 class Server {

@@ -413,11 +413,11 @@ Task<> LoopPool::shut_down() {
   tick_timer_.cancel();
 }
 
-PoolCounts LoopPool::counts() const {
-  PoolCounts counts{.workers = workers_.size() + launching_,
-                    .warm = warm_.size(),
-                    .started = started_,
-                    .start_failures = start_failures_ever_};
+RuntimeCounts LoopPool::counts() const {
+  RuntimeCounts counts{.workers = workers_.size() + launching_,
+                       .warm = warm_.size(),
+                       .started = started_,
+                       .start_failures = start_failures_ever_};
   for (const auto& [id, slot] : slots_) {
     counts.idle += slot.idle.size();
     counts.running += slot.running;

@@ -31,17 +31,6 @@ struct LoopPoolOptions {
   std::uint64_t memory_bytes_max = 0;  // that new workers start with
 };
 
-// What /metrics shows; see WorkerPool::stats().
-struct PoolCounts {
-  std::size_t workers = 0;    // processes, also those that start or end
-  std::size_t warm = 0;       // ready and without a program
-  std::size_t idle = 0;       // loaded and waiting for a call
-  std::size_t running = 0;    // calls
-  std::size_t waiting = 0;    // calls
-  std::uint64_t started = 0;  // workers, ever
-  std::uint64_t start_failures = 0;
-};
-
 class LoopPool final : WorkerOwner {
  public:
   LoopPool(EventLoop& loop, WorkerLauncher& launcher, const WorkerKind& kind,
@@ -59,7 +48,7 @@ class LoopPool final : WorkerOwner {
                                   Deadline deadline);
   void release(const std::string& program_id);
   [[nodiscard]] Task<> shut_down();
-  [[nodiscard]] PoolCounts counts() const;
+  [[nodiscard]] RuntimeCounts counts() const;
 
  private:
   struct Slot {  // one program here

@@ -126,6 +126,18 @@ struct RuntimeHealth {
   std::string detail;  // version in use, or what is wrong and what to do
 };
 
+// What a runtime has at this moment, and has started ever. A runtime without worker processes has
+// calls only.
+struct RuntimeCounts {
+  std::size_t workers = 0;    // processes, also those that start or end
+  std::size_t warm = 0;       // ready and without a program
+  std::size_t idle = 0;       // loaded and waiting for a call
+  std::size_t running = 0;    // calls
+  std::size_t waiting = 0;    // calls
+  std::uint64_t started = 0;  // workers, ever
+  std::uint64_t start_failures = 0;
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -150,6 +162,9 @@ class Runtime {
 
   // Any thread.
   [[nodiscard]] virtual RuntimeHealth health() const = 0;
+
+  // For /metrics. Any loop; resumes on it.
+  [[nodiscard]] virtual Task<RuntimeCounts> counts() = 0;
 
   // Ends everything kept warm; no run() is in flight or comes later. Resumes on the calling loop.
   [[nodiscard]] virtual Task<> shut_down() = 0;

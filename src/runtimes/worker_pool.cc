@@ -108,13 +108,13 @@ Task<> WorkerPool::shut_down() {
   co_await launcher_->shut_down();
 }
 
-Task<PoolCounts> WorkerPool::counts() {
+Task<RuntimeCounts> WorkerPool::counts() {
   EventLoop* const caller = EventLoop::current();
   CHECK(caller != nullptr);
-  PoolCounts sum;
+  RuntimeCounts sum;
   for (const std::unique_ptr<LoopPool>& pool : pools_) {
     co_await pool->loop().schedule();
-    const PoolCounts counts = pool->counts();
+    const RuntimeCounts counts = pool->counts();
     sum.workers += counts.workers;
     sum.warm += counts.warm;
     sum.idle += counts.idle;

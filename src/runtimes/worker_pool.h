@@ -45,8 +45,7 @@ class WorkerPool final : public Runtime {
   [[nodiscard]] RuntimeHealth health() const override;
   [[nodiscard]] Task<> shut_down() override;
 
-  // Over all loops. Any loop; resumes on it.
-  [[nodiscard]] Task<PoolCounts> counts();
+  [[nodiscard]] Task<RuntimeCounts> counts() override;  // over all loops
 
  private:
   [[nodiscard]] LoopPool& home_of(const std::string& program_id);

@@ -240,9 +240,9 @@ class Pool : public testing::Test {
     run(running, program);
     return running.pid();
   }
-  PoolCounts counts() {
-    std::optional<PoolCounts> counts;
-    loop.post([&] { seam::start(pool->counts(), [&](PoolCounts c) { counts = c; }); });
+  RuntimeCounts counts() {
+    std::optional<RuntimeCounts> counts;
+    loop.post([&] { seam::start(pool->counts(), [&](RuntimeCounts c) { counts = c; }); });
     until([&] { return counts.has_value(); });
     return *counts;
   }

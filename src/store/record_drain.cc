@@ -22,6 +22,7 @@ RecordDrain::RecordDrain(journal::Journals& journals, Store& store, RecordDrainO
 RecordDrain::~RecordDrain() { stop(); }
 
 Result<std::size_t> RecordDrain::drain_batch() {
+  const MonotonicTime begun = MonotonicClock::now();
   Result<void> written;
   const std::size_t count =
       journals_.drain(options_.batch_records_max, [&](const std::vector<journal::Record>& batch) {
@@ -41,7 +42,12 @@ Result<std::size_t> RecordDrain::drain_batch() {
         if (!records.empty()) written = store_.write_records(records);
         return written.has_value();
       });
-  if (!written.has_value()) return std::unexpected(std::move(written).error());
+  if (!written.has_value()) {
+    ++failures_;
+    return std::unexpected(std::move(written).error());
+  }
+  written_ += count;
+  if (count < options_.batch_records_max) caught_up_at_ = begun;
   return count;
 }
 
@@ -50,6 +56,12 @@ Result<void> RecordDrain::drain_all() {
     SEAM_ASSIGN_OR_RETURN(const std::size_t count, drain_batch());
     if (count == 0) return {};
   }
+}
+
+RecordDrainStats RecordDrain::stats() const {
+  RecordDrainStats stats{.written = written_, .failures = failures_, .lag = nanoseconds(0)};
+  if (journals_.stats().waiting > 0) stats.lag = MonotonicClock::now() - caught_up_at_.load();
+  return stats;
 }
 
 void RecordDrain::start() {

@@ -8,6 +8,7 @@
 // If the store fails, records stay in the journal and are tried again, with a pause that grows to 5
 // s; nothing is lost or written twice.
 
+#include <atomic>
 #include <condition_variable>
 #include <coroutine>
 #include <cstdint>
@@ -31,6 +32,12 @@ struct RecordDrainOptions {
   seconds retention_interval{60};
 };
 
+struct RecordDrainStats {
+  std::uint64_t written = 0;   // records, since the start
+  std::uint64_t failures = 0;  // batches that the store refused
+  nanoseconds lag{0};          // the oldest waiting record is at most this old; 0: none waits
+};
+
 class RecordDrain {
  public:
   RecordDrain(journal::Journals& journals, Store& store, RecordDrainOptions options);
@@ -41,6 +48,7 @@ class RecordDrain {
   [[nodiscard]] Result<void> drain_all();
   void start();
   void stop();
+  [[nodiscard]] RecordDrainStats stats() const;  // any thread
 
   // Returns once every record that was appended before is in the tables, so that a caller finds the
   // calls that it saw answered. Earlier than that while the store fails, and while records come
@@ -67,6 +75,9 @@ class RecordDrain {
   bool stopping_ = true;         // guarded by mutex_; before start() too
   std::vector<Waiter> waiters_;  // guarded by mutex_
   std::thread thread_;
+  std::atomic<std::uint64_t> written_{0};
+  std::atomic<std::uint64_t> failures_{0};
+  std::atomic<MonotonicTime> caught_up_at_{MonotonicClock::now()};  // all before was written
 };
 
 }  // namespace seam::store

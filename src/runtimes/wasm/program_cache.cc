@@ -129,4 +129,11 @@ void ProgramCache::trim() {
   }
 }
 
+std::size_t ProgramCache::waiting() {
+  const std::lock_guard lock(mutex_);
+  std::size_t sum = 0;
+  for (const auto& [id, slot] : slots_) sum += slot->gate.waiting();
+  return sum;
+}
+
 }  // namespace seam::runtimes

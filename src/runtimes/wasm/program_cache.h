@@ -49,6 +49,7 @@ class ProgramCache {
   // Shared: a call keeps its slot while release() takes it out of the cache.
   [[nodiscard]] std::shared_ptr<ProgramSlot> slot(const Program& program);
   void release(const std::string& program_id);
+  [[nodiscard]] std::size_t waiting();  // calls, at the gates of all programs
 
   // On a loop; resumes on it.
   // errors    kInvalidArgument    not a module, or not a function

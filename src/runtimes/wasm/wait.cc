@@ -59,4 +59,14 @@ bool Gate::idle() const {
   return running_ == 0 && waiting_ == 0;
 }
 
+std::size_t Gate::running() const {
+  const std::lock_guard lock(mutex_);
+  return running_;
+}
+
+std::size_t Gate::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_;
+}
+
 }  // namespace seam::runtimes

@@ -48,6 +48,8 @@ class Gate {
   [[nodiscard]] Task<Entry> enter(Deadline deadline, std::stop_token cancelled);
   void leave();
   [[nodiscard]] bool idle() const;
+  [[nodiscard]] std::size_t running() const;
+  [[nodiscard]] std::size_t waiting() const;
 
  private:
   const std::size_t running_max_;

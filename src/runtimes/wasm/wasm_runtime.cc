@@ -120,6 +120,13 @@ class WasmRuntime final : public Runtime {
 
   RuntimeHealth health() const override { return {.up = true, .detail = engine_->engine_key()}; }
 
+  Task<RuntimeCounts> counts() override {
+    RuntimeCounts counts;
+    counts.running = instances_.running();
+    counts.waiting = instances_.waiting() + programs_.waiting();
+    co_return counts;
+  }
+
   Task<> shut_down() override {
     co_return;
   }  // threads end with the object; nothing else is kept warm

@@ -1,0 +1,132 @@
+#include "api/metrics_api.h"
+
+#include <array>
+#include <map>
+#include <string_view>
+
+#include "metrics/process_metrics.h"
+
+namespace seam::api {
+
+using metrics::Kind;
+using metrics::TextWriter;
+using runtimes::RuntimeCounts;
+
+MetricsApi::MetricsApi(MetricsSources sources, EventLoop& loop, std::string version,
+                       std::string commit)
+    : sources_(sources), loop_(loop), version_(std::move(version)), commit_(std::move(commit)) {}
+
+void MetricsApi::mount(http::RouteTable& routes) {
+  routes.add({.method = http::Method::kGet,
+              .path = "/metrics",
+              .operation = "metrics",
+              .summary = "Tells what the server counts, in the text format of Prometheus, or in "
+                         "OpenMetrics for whoever asks for it.",
+              .responses = {{200, "All metrics."}},
+              .body_bytes_max = 0,
+              .parameters = {}},
+             http::bind(this, &MetricsApi::metrics));
+}
+
+void MetricsApi::write_gauges(TextWriter& writer, std::size_t functions) const {
+  writer.begin_family("seam_build_info", Kind::kGauge, "The version that runs; always 1.");
+  writer.begin_series();
+  writer.label("version", version_);
+  writer.label("commit", commit_);
+  writer.value(std::uint64_t{1});
+  writer.gauge("seam_functions", "Registered functions.", std::uint64_t{functions});
+  writer.gauge("seam_sessions_open", "Open sessions.", std::uint64_t{sources_.sessions.size()});
+  const journal::JournalStats journal = sources_.journals.stats();
+  writer.gauge("seam_records_waiting",
+               "Records of calls in the journal that are not yet in the database.",
+               journal.waiting);
+  writer.gauge("seam_journal_damaged_segments",
+               "Files of the journal that could not be read to their end.",
+               journal.damaged_segments);
+  writer.counter("seam_records_dropped_total",
+                 "Records of calls that could not be kept, since the journal was full.",
+                 sources_.recorder.dropped());
+  const store::RecordDrainStats drain = sources_.drain.stats();
+  writer.counter("seam_records_written_total", "Records of calls written to the database.",
+                 drain.written);
+  writer.counter("seam_record_write_failures_total",
+                 "Batches of records that the database refused; they are tried again.",
+                 drain.failures);
+  writer.gauge("seam_records_lag_seconds",
+               "How old the oldest record is at most that waits to be written; 0 where none waits.",
+               std::chrono::duration<double>(drain.lag).count());
+}
+
+void MetricsApi::write_runtimes(TextWriter& writer,
+                                const std::map<std::string, RuntimeCounts>& counts) const {
+  struct Field {
+    std::string_view name;
+    Kind kind;
+    std::string_view help;
+    std::uint64_t (*value)(const RuntimeCounts&);
+  };
+  static constexpr std::array<Field, 4> kFields = {
+      {{"seam_calls_running", Kind::kGauge, "Calls that run now.",
+        [](const RuntimeCounts& c) -> std::uint64_t { return c.running; }},
+       {"seam_calls_waiting", Kind::kGauge, "Calls in the queues of their functions.",
+        [](const RuntimeCounts& c) -> std::uint64_t { return c.waiting; }},
+       {"seam_workers_started_total", Kind::kCounter, "Worker processes started.",
+        [](const RuntimeCounts& c) -> std::uint64_t { return c.started; }},
+       {"seam_worker_start_failures_total", Kind::kCounter,
+        "Worker processes that could not be started.",
+        [](const RuntimeCounts& c) -> std::uint64_t { return c.start_failures; }}}};
+  for (const Field& field : kFields) {
+    writer.begin_family(field.name, field.kind, field.help);
+    for (const auto& [name, runtime] : counts) {
+      writer.begin_series();
+      writer.label("runtime", name);
+      writer.value(field.value(runtime));
+    }
+  }
+  writer.begin_family("seam_workers", Kind::kGauge,
+                      "Worker processes: warm ones have no function yet, idle ones wait for a "
+                      "call, busy ones run one, changing ones start or end.");
+  for (const auto& [name, runtime] : counts) {
+    // WebAssembly runs in the server: its calls have no worker.
+    const std::uint64_t busy = runtime.workers == 0 ? 0 : runtime.running;
+    const std::uint64_t known = runtime.warm + runtime.idle + busy;
+    const std::array<std::pair<std::string_view, std::uint64_t>, 4> states = {
+        {{"warm", runtime.warm},
+         {"idle", runtime.idle},
+         {"busy", busy},
+         {"changing", runtime.workers > known ? runtime.workers - known : 0}}};
+    for (const auto& [state, count] : states) {
+      writer.begin_series();
+      writer.label("runtime", name);
+      writer.label("state", state);
+      writer.value(count);
+    }
+  }
+  writer.begin_family("seam_runtime_up", Kind::kGauge, "Whether a runtime can run calls: 1 or 0.");
+  for (const auto& [name, runtime] : sources_.runtimes) {
+    writer.begin_series();
+    writer.label("runtime", name);
+    writer.value(std::uint64_t{runtime->health().up ? 1U : 0U});
+  }
+}
+
+Task<http::Response> MetricsApi::metrics(http::Request&, http::Header<"Accept"> accept) {
+  TextWriter writer(TextWriter::format_for(accept.value));
+  EventLoop* const caller = EventLoop::current();
+  std::map<std::string, RuntimeCounts> counts;
+  for (const auto& [name, runtime] : sources_.runtimes)
+    counts.emplace(name, co_await runtime->counts());
+  const std::size_t functions = sources_.functions.catalogue()->size();
+  co_await loop_.schedule();
+  write_gauges(writer, functions);
+  write_runtimes(writer, counts);
+  sources_.registry.write(writer);
+  metrics::write_process_metrics(writer);
+  http::Response response;
+  response.content_type = writer.content_type();
+  response.body = writer.finish();
+  co_await caller->schedule();
+  co_return response;
+}
+
+}  // namespace seam::api

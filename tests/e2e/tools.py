@@ -1,0 +1,60 @@
+"""Tools that tests fetch for themselves, once, into build/tools: a test that needs one is skipped, with the reason,
+where it cannot be had.
+
+    promtool = tools.promtool()
+    python = tools.python_with("schemathesis==4.32.5")
+"""
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "build" / "tools"
+
+
+def _once(name, make):
+    """The folder of that name, filled by make(folder) unless an earlier run has done so."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    ready = FOLDER / name / ".ready"
+    with open(FOLDER / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            shutil.rmtree(FOLDER / name, ignore_errors=True)
+            (FOLDER / name).mkdir()
+            try:
+                make(FOLDER / name)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as error:
+                output = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
+                raise unittest.SkipTest(f"{name} cannot be installed: {output[-1] if output else error}") from None
+            ready.touch()
+    return FOLDER / name
+
+
+def promtool():
+    """Prometheus' own checker, out of Debian's package, which is unpacked and not installed: nothing starts."""
+    if found := shutil.which("promtool"):
+        return found
+
+    def make(folder):
+        subprocess.run(["apt-get", "download", "-q", "prometheus"], cwd=folder, check=True, capture_output=True, timeout=240)
+        package, = folder.glob("prometheus_*.deb")
+        subprocess.run(["dpkg-deb", "-x", package, folder], check=True, capture_output=True)
+        package.unlink()
+
+    return str(_once("promtool", make) / "usr/bin/promtool")
+
+
+def python_with(*requirements):
+    """A Python with these packages, in a virtual environment of its own."""
+    def make(folder):
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
+        subprocess.run([folder / "bin/pip", "install", "-q", "--disable-pip-version-check", "--no-input", *requirements],
+                       check=True, capture_output=True, timeout=240, env={**os.environ, "PIP_RETRIES": "1"})
+
+    digest = hashlib.sha256("\n".join(sorted(requirements)).encode()).hexdigest()[:12]
+    return str(_once(f"python-{digest}", make) / "bin/python")
