@@ -156,9 +156,9 @@ TEST(Function, ChoosesByWeight) {
     ++chosen[static_cast<std::size_t>(
         (*function->choose(i * (~std::uint64_t{0} / kSteps)))->row.id)];
   }
-  EXPECT_NEAR(chosen[1], kSteps / 4, 2);
+  EXPECT_NEAR(chosen[1], kSteps * 0.25, 2);
   EXPECT_EQ(chosen[2], 0);
-  EXPECT_NEAR(chosen[3], 3 * kSteps / 4, 2);
+  EXPECT_NEAR(chosen[3], kSteps * 0.75, 2);
   EXPECT_EQ(function_with({0})->choose(7), nullptr);
   EXPECT_EQ((*function->by_version(2))->row.id, 2);
   EXPECT_EQ(function->by_version(4), nullptr);

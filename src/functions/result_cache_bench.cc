@@ -70,7 +70,7 @@ ResultCache& filled_cache() {
   return *cache;
 }
 
-void CanonicalParams(benchmark::State& state) {
+void canonical_params(benchmark::State& state) {
   CanonicalJson canonical;
   std::string out;
   for (auto _ : state) {
@@ -79,17 +79,17 @@ void CanonicalParams(benchmark::State& state) {
     benchmark::DoNotOptimize(out.data());
   }
 }
-BENCHMARK(CanonicalParams);
+BENCHMARK(canonical_params);
 
-void Key(benchmark::State& state) {
+void key(benchmark::State& state) {
   const ResultCache& cache = filled_cache();
   const std::string params = params_of(2);
   for (auto _ : state) benchmark::DoNotOptimize(cache.key_of(call_with(params)));
 }
-BENCHMARK(Key);
+BENCHMARK(key);
 
 // Key, lock and look-up; every thread asks for the same.
-void HitOfOneKey(benchmark::State& state) {
+void hit_of_one_key(benchmark::State& state) {
   ResultCache& cache = filled_cache();
   const std::string params = params_of(2);
   for (auto _ : state) {
@@ -97,17 +97,17 @@ void HitOfOneKey(benchmark::State& state) {
     if (!kept) state.SkipWithError("not kept");
   }
 }
-BENCHMARK(HitOfOneKey)->Threads(1)->Threads(2)->UseRealTime();
+BENCHMARK(hit_of_one_key)->Threads(1)->Threads(2)->UseRealTime();
 
 // Lock and look-up alone; every thread goes through its own keys.
-void LookUpOfManyKeys(benchmark::State& state) {
+void look_up_of_many_keys(benchmark::State& state) {
   ResultCache& cache = filled_cache();
   std::vector<std::string> texts;
   std::vector<CacheKeyView> keys;
   for (int i = 0; i < kKeys; ++i) {
-    const CacheKeyView key = *cache.key_of(call_with(params_of(i)));
-    texts.emplace_back(key.text);
-    keys.push_back({key.hash, {}});
+    const CacheKeyView one = *cache.key_of(call_with(params_of(i)));
+    texts.emplace_back(one.text);
+    keys.push_back({one.hash, {}});
   }
   for (std::size_t i = 0; i < keys.size(); ++i) keys[i].text = texts[i];
   std::size_t i = static_cast<std::size_t>(state.thread_index()) * 391;
@@ -116,7 +116,7 @@ void LookUpOfManyKeys(benchmark::State& state) {
     if (!kept) state.SkipWithError("not kept");
   }
 }
-BENCHMARK(LookUpOfManyKeys)->Threads(1)->Threads(2)->UseRealTime();
+BENCHMARK(look_up_of_many_keys)->Threads(1)->Threads(2)->UseRealTime();
 
 }  // namespace
 }  // namespace seam::functions
