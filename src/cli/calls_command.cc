@@ -27,15 +27,15 @@ double number_of(const json::object& object, std::string_view name) {
 }
 
 const json::object& object_of(const json::object& object, std::string_view name) {
-  static const json::object kNone;
+  static const json::object none;
   const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_object() ? value->get_object() : kNone;
+  return value != nullptr && value->is_object() ? value->get_object() : none;
 }
 
 const json::array& array_of(const json::object& object, std::string_view name) {
-  static const json::array kNone;
+  static const json::array none;
   const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_array() ? value->get_array() : kNone;
+  return value != nullptr && value->is_array() ? value->get_array() : none;
 }
 
 // "ok", or the error's code.

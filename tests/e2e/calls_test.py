@@ -349,5 +349,29 @@ class RestartTest(unittest.TestCase):
             self.assertTrue(follower.ended.wait(10))
 
 
+class ServerLogTest(unittest.TestCase):
+    """The server's own log on stderr."""
+
+    def lines(self, *arguments):
+        server = Server(arguments=["--isolation", "off", *arguments])
+        with server:
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(30)
+            text = server.log_text()
+        return text.splitlines()
+
+    def test_json_is_one_object_a_line(self):
+        lines = [json.loads(line) for line in self.lines("--log-format", "json")]
+        self.assertIn("stopped", [line["message"] for line in lines])
+        for line in lines:
+            self.assertEqual(set(line), {"time", "level", "message"})
+            self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        self.assertEqual({line["level"] for line in lines}, {"warning", "info"})
+
+    def test_text_is_for_people(self):
+        lines = self.lines("--log-format", "text")
+        self.assertRegex(lines[-1], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info stopped$")
+
+
 if __name__ == "__main__":
     unittest.main()
