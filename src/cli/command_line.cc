@@ -23,6 +23,7 @@ Usage: seam COMMAND [FLAGS]
   invoke    call a function on a running server
   logs      show what functions print, or follow it
   calls     list calls, or show one
+  deploy    pack a project with its dependencies and send it to a running server
   config    show every setting and where it came from
   doctor    check whether a server can run here, and how well it can isolate
   version   show the version
@@ -293,6 +294,39 @@ CommandResult run_logs(const std::vector<std::string>& arguments,
   return follow ? follow_logs(wanted, options.style) : show_logs(wanted, options.style);
 }
 
+CommandResult run_deploy(const std::vector<std::string>& arguments,
+                         const CommandLineOptions& options) {
+  Flags flags(
+      "deploy",
+      "Packs a project, with the packages that its lock file or requirements.txt names, and "
+      "sends it to a\nrunning server as a new version of its function. A project that has "
+      "not changed is not sent again.",
+      "seam deploy .\n  seam deploy slugs nodejs-slugs --dry-run\n  seam deploy handler.py "
+      "python-hello");
+  Deployment deployment;
+  flags.app().add_option("PATH", deployment.path,
+                         "The project's folder, or a .js, .py or .wasm file");
+  flags.app().add_option(
+      "NAME", deployment.name,
+      "The function, such as nodejs-slugs (the manifest's, or the folder's name)");
+  flags.app()
+      .add_option("--url", deployment.url, "Where the server is, instead of host and port")
+      ->type_name("URL");
+  flags.app().add_flag("--dry-run", deployment.dry_run, "Say what would be sent, and send nothing");
+  flags.app().add_flag("--json", deployment.json, "Say what was sent as one line of JSON");
+  flags.add_settings(SettingFlags::kAddress);
+  if (auto stop = flags.parse(arguments)) return *std::move(stop);
+  if (deployment.path.empty())
+    return {.exit_code = kUsage, .error = "Give the folder of a project: seam deploy .\n"};
+  const Result<std::string> url = server_url(deployment.url, flags, options);
+  if (!url) return refuse(url.error());
+  deployment.url = *url;
+  const Progress say = [&](const std::string& line) {
+    if (!deployment.json) fmt::print(stderr, "{}\n", options.error_style.faint(line));
+  };
+  return deploy(deployment, say, options.style, options.error_style);
+}
+
 struct Command {
   std::string name;
   CommandResult (*run)(const std::vector<std::string>&, const CommandLineOptions&);
@@ -300,7 +334,7 @@ struct Command {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all{
-      {"serve", run_serve},   {"invoke", run_invoke}, {"logs", run_logs},      {"calls", run_calls},
+      {"serve", run_serve},   {"invoke", run_invoke}, {"deploy", run_deploy}, {"logs", run_logs},      {"calls", run_calls},
       {"config", run_config}, {"doctor", run_doctor}, {"version", run_version}};
   return all;
 }

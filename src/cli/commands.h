@@ -75,6 +75,20 @@ struct Invocation {
 };
 [[nodiscard]] CommandResult invoke(const Invocation& invocation, const Style& style);
 
+// `seam deploy`.
+struct Deployment {
+  std::string path;       // a folder or a file
+  std::string name = {};  // the function's; empty: the manifest's, or the folder's
+  std::string url = {};   // "http://127.0.0.1:8080"
+  bool dry_run = false;   // say what would be sent, and send nothing
+  bool json = false;
+};
+// Takes a line on what is being done.
+using Progress = std::function<void(const std::string&)>;
+// `error_style` is for what goes to stderr, `style` for stdout.
+[[nodiscard]] CommandResult deploy(const Deployment& deployment, const Progress& say,
+                                   const Style& style, const Style& error_style);
+
 // Two spaces a level; numbers and strings stay the text they are. `json` has passed check_json().
 [[nodiscard]] std::string indent_json(std::string_view json);
 

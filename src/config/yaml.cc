@@ -39,7 +39,11 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
-    add({.kind = YamlNode::Kind::kScalar, .line = mark.line + 1, .scalar = value});
+    // yaml-cpp tells a scalar in quotes by the tag "!", and a plain one by "?".
+    add({.kind = YamlNode::Kind::kScalar,
+         .line = mark.line + 1,
+         .scalar = value,
+         .quoted = tag == "!"});
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {

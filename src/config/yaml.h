@@ -23,6 +23,7 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   int line = 0;                      // from 1
   std::string scalar = {};           // kScalar: its text, quotes and escapes undone
+  bool quoted = false;               // it was written in quotes, or as a block: it is a string
   std::vector<YamlNode> items = {};  // of a kList, and the values of a kMap; in the order written
   // Of a value in a map, where no two are equal.
   std::string key = {};

@@ -77,6 +77,9 @@ void PackageCache::close() {
   if (!thread_.joinable()) return;
   loop_.stop();
   thread_.join();
+  // A pointer given out keeps the holders, and what is noted of it here would keep it in turn.
+  const std::lock_guard lock(holders_->mutex);
+  holders_->folders.clear();
 }
 
 Task<Result<FolderPtr>> PackageCache::unpack(std::string hash, std::string_view content) {

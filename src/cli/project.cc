@@ -1,0 +1,296 @@
+#include "cli/project.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "base/json_text.h"
+#include "config/nearest.h"
+#include "config/yaml.h"
+
+namespace seam::cli {
+
+namespace fs = std::filesystem;
+using config::YamlNode;
+
+namespace {
+
+const std::vector<std::string>& manifest_keys() {
+  static const std::vector<std::string> keys{
+      "name", "runtime",   "entry",      "description", "schema",      "examples",
+      "tags", "cacheable", "idempotent", "concurrency", "environment", "limits"};
+  return keys;
+}
+
+std::unexpected<Error> wrong(std::string message) {
+  return fail(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+Result<std::string> read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail_errno("cannot read " + path.string(), errno);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+Result<void> check_key(std::string_view where, const std::string& key) {
+  const std::vector<std::string>& keys = manifest_keys();
+  if (std::ranges::find(keys, key) != keys.end()) return {};
+  const std::string meant = config::nearest(key, keys);
+  return wrong(fmt::format("{}: \"{}\" is not a key of a function. {}", where, key.substr(0, 60),
+                           meant.empty() ? fmt::format("It may have {}.", fmt::join(keys, ", "))
+                                         : fmt::format("Did you mean {}?", meant)));
+}
+
+// A plain scalar is what JSON would make of it; `texts` makes each a string, as an environment's.
+void append_yaml(std::string& out, const YamlNode& node, bool texts) {
+  switch (node.kind) {
+    case YamlNode::Kind::kNull:
+      out += texts ? "\"\"" : "null";
+      return;
+    case YamlNode::Kind::kScalar: {
+      const bool plain = !texts && !node.quoted && !node.scalar.starts_with('"') &&
+                         !node.scalar.starts_with('{') && !node.scalar.starts_with('[');
+      if (plain && check_json(node.scalar)) {
+        out += node.scalar;
+      } else {
+        append_json_string(out, node.scalar);
+      }
+      return;
+    }
+    case YamlNode::Kind::kList:
+    case YamlNode::Kind::kMap: {
+      const bool map = node.kind == YamlNode::Kind::kMap;
+      out += map ? '{' : '[';
+      for (const YamlNode& item : node.items) {
+        if (&item != &node.items.front()) out += ',';
+        if (map) {
+          append_json_string(out, item.key);
+          out += ':';
+        }
+        append_yaml(out, item, texts);
+      }
+      out += map ? '}' : ']';
+    }
+  }
+}
+
+struct Manifest {
+  std::string json = "{}";  // without the name
+  std::string name;
+  std::string said_in;
+};
+
+void append_member(std::string& json, std::string_view key, std::string_view value) {
+  json.pop_back();
+  if (json.size() > 1) json += ',';
+  append_json_string(json, key);
+  json.append(":").append(value).append("}");
+}
+
+Result<Manifest> read_yaml_manifest(const std::string& text) {
+  Manifest manifest;
+  manifest.said_in = kManifestFile;
+  SEAM_ASSIGN_OR_RETURN(const YamlNode root, config::parse_yaml(text, kManifestFile));
+  if (root.kind == YamlNode::Kind::kNull) return manifest;
+  if (root.kind != YamlNode::Kind::kMap)
+    return wrong(
+        fmt::format("{}:{}: the file must be `key: value` lines", kManifestFile, root.line));
+  for (const YamlNode& item : root.items) {
+    SEAM_RETURN_IF_ERROR(check_key(fmt::format("{}:{}", kManifestFile, item.key_line), item.key));
+    const bool text_key = item.key == "name" || item.key == "runtime" || item.key == "entry" ||
+                          item.key == "description";
+    if (text_key && item.kind != YamlNode::Kind::kScalar)
+      return wrong(fmt::format("{}:{}: {} must be a text", kManifestFile, item.line, item.key));
+    if (item.key == "name") {
+      manifest.name = item.scalar;
+      continue;
+    }
+    std::string value;
+    append_yaml(value, item, text_key || item.key == "environment" || item.key == "tags");
+    append_member(manifest.json, item.key, value);
+  }
+  return manifest;
+}
+
+Result<Manifest> read_package_manifest(const std::string& text) {
+  Manifest manifest;
+  Result<JsonObjectText> package = JsonObjectText::parse(text);
+  if (!package) return wrong(fmt::format("package.json: {}", package.error().message));
+  const auto seam = package->find("seam");
+  if (!seam) return manifest;
+  manifest.said_in = "package.json";
+  const Result<JsonObjectText> members = JsonObjectText::parse(*seam);
+  if (!members) return wrong("package.json: \"seam\" must be an object with the function's keys");
+  for (const auto& [raw, value] : members->members()) {
+    const std::string key = decode_json_string(fmt::format("\"{}\"", raw));
+    SEAM_RETURN_IF_ERROR(check_key("package.json: \"seam\"", key));
+    if (key != "name") {
+      append_member(manifest.json, key, value);
+    } else if (is_json_string(value)) {
+      manifest.name = decode_json_string(value);
+    } else {
+      return wrong(fmt::format("package.json: \"seam\": name is {}: it must be a text",
+                               value.substr(0, 60)));
+    }
+  }
+  return manifest;
+}
+
+Result<Manifest> read_manifest(const fs::path& folder) {
+  const bool yaml = fs::exists(folder / kManifestFile);
+  Manifest manifest;
+  if (fs::exists(folder / "package.json")) {
+    SEAM_ASSIGN_OR_RETURN(const std::string text, read_file(folder / "package.json"));
+    SEAM_ASSIGN_OR_RETURN(manifest, read_package_manifest(text));
+  }
+  if (!yaml) return manifest;
+  if (!manifest.said_in.empty())
+    return wrong(fmt::format("{} and \"seam\" in package.json both describe the function: keep one",
+                             kManifestFile));
+  SEAM_ASSIGN_OR_RETURN(const std::string text, read_file(folder / kManifestFile));
+  return read_yaml_manifest(text);
+}
+
+struct Language {
+  std::string_view name;
+  ProjectKind kind;
+};
+constexpr std::array kLanguages{
+    Language{"nodejs", ProjectKind::kNode}, Language{"js", ProjectKind::kNode},
+    Language{"python", ProjectKind::kPython}, Language{"rust", ProjectKind::kCargo},
+    Language{"wasm", ProjectKind::kSingle}};
+
+const Language* language_of(std::string_view name) {
+  for (const Language& each : kLanguages) {
+    if (name.starts_with(each.name) && name.substr(each.name.size()).starts_with('-')) return &each;
+  }
+  return nullptr;
+}
+
+std::string_view language_of_file(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  if (extension == ".js" || extension == ".mjs" || extension == ".cjs") return "nodejs";
+  if (extension == ".py") return "python";
+  if (extension == ".wasm") return "wasm";
+  return {};
+}
+
+// The files at the top with this ending.
+std::vector<fs::path> files_with(const fs::path& folder, std::string_view extension) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator each(folder, error); !error && each != fs::end(each);
+       each.increment(error)) {
+    if (each->path().extension() == extension && each->is_regular_file(error))
+      found.push_back(each->path());
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+// Which languages a folder's files speak of, the surest sign first.
+Result<std::string_view> language_of_folder(const fs::path& folder) {
+  std::vector<std::string_view> found;
+  const auto has = [&](const char* name) { return fs::exists(folder / name); };
+  if (has("Cargo.toml")) found.push_back("wasm");
+  if (has("package.json") || has("node_modules")) found.push_back("nodejs");
+  if (has("requirements.txt") || has("pyproject.toml") || has("site-packages"))
+    found.push_back("python");
+  if (found.empty()) {
+    if (!files_with(folder, ".js").empty() || !files_with(folder, ".mjs").empty() ||
+        !files_with(folder, ".cjs").empty())
+      found.push_back("nodejs");
+    if (!files_with(folder, ".py").empty()) found.push_back("python");
+    if (found.empty() && !files_with(folder, ".wasm").empty()) found.push_back("wasm");
+  }
+  if (found.size() == 1) return found.front();
+  return wrong(
+      found.empty()
+          ? fmt::format(
+                "{} holds no package.json, requirements.txt, Cargo.toml, and no .js, .py or .wasm "
+                "file: what is to be deployed?",
+                folder.string())
+          : fmt::format("{} may be for {}: give the function's name with its language, such as "
+                        "nodejs-{}",
+                        folder.string(), fmt::join(found, " or "), folder.filename().string()));
+}
+
+bool is_title(std::string_view title) {
+  return !title.empty() && title.size() <= 64 &&
+         title.find_first_not_of(
+             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==
+             std::string_view::npos;
+}
+
+Result<void> settle_kind(Project& project, const fs::path& folder, std::string_view language) {
+  if (language == "wasm" && fs::exists(folder / "Cargo.toml")) {
+    project.kind = ProjectKind::kCargo;
+    return {};
+  }
+  for (const Language& each : kLanguages) {
+    if (language == each.name) project.kind = each.kind;
+  }
+  if (project.kind != ProjectKind::kSingle) return {};
+  const std::vector<fs::path> modules = files_with(folder, ".wasm");
+  if (modules.size() != 1)
+    return wrong(fmt::format("{} holds {} .wasm files: give the path of the one to deploy",
+                             folder.string(), modules.size()));
+  project.file = modules.front().string();
+  return {};
+}
+
+}  // namespace
+
+Result<Project> read_project(const std::string& path, const std::string& name) {
+  std::error_code error;
+  const fs::path whole = fs::canonical(path, error);
+  if (error) return fail_errno("cannot read " + path, error.value());
+  Project project;
+  const bool is_folder = fs::is_directory(whole);
+  Manifest manifest;
+  if (is_folder) {
+    SEAM_ASSIGN_OR_RETURN(manifest, read_manifest(whole));
+    project.folder = whole.string();
+  }
+  project.manifest = manifest.json;
+  project.said_in = manifest.said_in;
+  project.name = !name.empty() ? name : manifest.name;
+  std::string title =
+      project.name.empty() ? (is_folder ? whole.filename() : whole.stem()).string() : project.name;
+  const Language* const named = language_of(title);
+  std::string_view language = named != nullptr ? named->name : std::string_view();
+  if (named == nullptr) {
+    if (is_folder) {
+      SEAM_ASSIGN_OR_RETURN(language, language_of_folder(whole));
+    } else {
+      language = language_of_file(whole);
+      if (language.empty())
+        return wrong(fmt::format(
+            "{}: the language cannot be told from its name: end it in .js, .py or .wasm", path));
+    }
+    title = fmt::format("{}-{}", language, title);
+  }
+  if (!is_title(title.substr(title.find('-') + 1))) {
+    return wrong(fmt::format(
+        "{}\"{}\" is not a function's name: 1 to 64 letters, digits, _, . and - after the "
+        "language. Give one: seam deploy {} NAME",
+        manifest.said_in.empty() || !name.empty() ? "" : manifest.said_in + ": ", title, path));
+  }
+  project.name = std::move(title);
+  if (is_folder) {
+    SEAM_RETURN_IF_ERROR(settle_kind(project, whole, language));
+  } else {
+    project.kind = ProjectKind::kSingle;
+    project.file = whole.string();
+  }
+  return project;
+}
+
+}  // namespace seam::cli
