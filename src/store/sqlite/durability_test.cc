@@ -267,7 +267,7 @@ TEST(SqliteDurabilityTest, NewerSchemaIsRefused) {
   {
     ASSERT_NE(open_store(path), nullptr);
   }
-  const std::string command = "UPDATE schema_version SET version = 99";
+  const std::string command = "INSERT INTO schema_version (version) VALUES (99)";
   ASSERT_TRUE(execute_for_test(path, command));
   const auto store = create_sqlite_store({.path = path});
   ASSERT_FALSE(store.has_value());
