@@ -8,13 +8,14 @@
 # `boost/asio@event_loop.cc` for one file only. Headers of EXPORTS are for whoever uses the module as well. Headers of the
 # C++ library, of libc and of Linux need no declaration; gtest, gmock and benchmark belong to tests alone.
 
-set(LADDER "base" "config" "http process journal" "wasm store" "runtimes" "functions" "api" "cli")
+set(LADDER "base" "config" "http process journal" "wasm store packages" "runtimes" "functions" "api" "cli")
 # library as linked = prefixes of its headers. Boost's header-only libraries come by one target, so HEADERS names them.
 set(LIBRARY_HEADERS
     "fmt::fmt=fmt" "spdlog::spdlog=spdlog" "Boost::json=boost/json boost/system" "Boost::url=boost/url"
     "OpenSSL::Crypto=openssl" "OpenSSL::SSL=openssl" "yaml-cpp=yaml-cpp" "CLI11::CLI11=CLI" "re2::re2=re2"
-    "PkgConfig::re2=re2" "PkgConfig::seccomp=seccomp" "seccomp=seccomp" "SQLite::SQLite3=sqlite3" "sqlite3=sqlite3"
-    "soci_core=soci" "soci_sqlite3=soci" "SOCI::soci_core=soci" "wasmtime::wasmtime=wasm wasi wasmtime" "ZLIB::ZLIB=zlib zconf")
+    "PkgConfig::re2=re2" "PkgConfig::sodium=sodium" "PkgConfig::seccomp=seccomp" "seccomp=seccomp" "SQLite::SQLite3=sqlite3" "sqlite3=sqlite3"
+    "soci_core=soci" "soci_sqlite3=soci" "SOCI::soci_core=soci" "wasmtime::wasmtime=wasm wasi wasmtime" "ZLIB::ZLIB=zlib zconf"
+     "PkgConfig::libarchive=archive archive_entry")
 
 set_property(GLOBAL PROPERTY SEAM_EDGES "")
 set_property(GLOBAL PROPERTY SEAM_FOLDERS "")

@@ -1,10 +1,12 @@
-// Decodes any bytes as the record of a call: an error, or a record that encodes to the same bytes.
+// Decodes any bytes as the record of a call: an error, or a record that survives being encoded. Its
+// log is cut into lines by marks that anyone may have written.
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "base/check.h"
+#include "store/call_log.h"
 #include "store/call_record.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -13,6 +15,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!record.has_value()) return 0;
   std::string again;
   seam::store::encode(*record, again);
-  CHECK(again == bytes);
+  const seam::Result<seam::store::CallRecord> same = seam::store::decode(again);
+  CHECK(same.has_value() && *same == *record);
+  std::size_t printed = 0;
+  seam::store::for_each_line(*record, [&printed](const seam::store::LogLine& line) {
+    CHECK(line.text.size() <= seam::store::kLogLineBytesMax);
+    printed += line.text.size();
+  });
+  CHECK(printed <= record->logs.size());
   return 0;
 }

@@ -64,7 +64,7 @@ def measure(server, request, seconds, core, scratch):
 
 def one_round(subject, seconds, cores, scratch):
     """Starts a subject, checks and measures each of its requests, and stops it. Yields (request name, figures)."""
-    with processes.Server(subject, cores[0], scratch) as server:
+    with processes.Server(subject, cores[0], scratch, cores[1]) as server:
         for request in subject.requests(server):
             cold, cold_cpu = request.prepare(server) if request.prepare else (server.cold_start_seconds, None)
             status, answer = server.ask(request.method, request.path, request.body)

@@ -39,9 +39,10 @@ def tree(root):
 
 
 class Server:
-    """A running subject: `with Server(subject, core, scratch) as server`."""
+    """A running subject: `with Server(subject, core, scratch) as server`. `client_core` is where wrk runs."""
 
-    def __init__(self, subject, core, scratch):
+    def __init__(self, subject, core, scratch, client_core=None):
+        self.client_core = client_core
         self.port, self.subject = free_port(), subject
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
         self.log = open(self.folder / "output.log", "w+")
@@ -79,6 +80,19 @@ class Server:
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+    def threads(self):
+        """The process's threads, as {thread id: name}."""
+        return {int(task.name): (task / "comm").read_text().strip()
+                for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()}
+
+    def move_threads(self, names, core):
+        """Pins the process's threads of these names to another core than the rest."""
+        found = {thread: name for thread, name in self.threads().items() if name in names}
+        if set(found.values()) != set(names):
+            raise RuntimeError(f"{self.subject.name} has no thread of one of these names: {names}")
+        for thread in found:
+            os.sched_setaffinity(thread, {core})
 
     def cpu_seconds(self):
         """User and system time of the tree, with that of children that have ended and were waited for."""

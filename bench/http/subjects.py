@@ -207,6 +207,27 @@ def seam(root, build):
     def result_is_three(answer):
         return is_three(json.dumps(json.loads(answer)["result"]))
 
+    def is_cached_three(answer):
+        return json.loads(answer)["cached"] and result_is_three(answer)
+
+    def cached_request(name, before=lambda server: None):
+        """A function whose result is kept: every call but the first is answered by the cache, and recorded like any other."""
+        body = f'{{"params":{PARAMS}}}'
+        function = "nodejs-cached_calculator"
+
+        def prepare(server):
+            before(server)
+            text = json.dumps({**json.loads(content(functions["nodejs-calculator"][0])), "cacheable": True})
+            begin = time.monotonic()
+            asked(server, "PUT", f"functions/{function}", text)
+            asked(server, "POST", f"functions/{function}/invoke", body)
+            return time.monotonic() - begin, None
+        return Request(name, "POST", f"/api/v1/functions/{function}/invoke", body, is_cached_three, prepare)
+
+    def drained_elsewhere(server):
+        """The threads that write records to the database share the client's core: there is no third one here."""
+        server.move_threads({"seam-records", "store-write"}, server.client_core)
+
     def requests(server):
         yield Request("Seam, controller alone: GET /livez", "GET", "/livez", "", lambda answer: True)
         for name, (source, params) in functions.items():
@@ -215,7 +236,12 @@ def seam(root, build):
                           put_and_invoke(name, source, body))
             yield Request(f"Seam, {name}: execute in a session", "POST", f"/api/v1/execute/{session_of(server, name)}", body,
                           result_is_three, first_executes(name, source, body))
+        yield cached_request("Seam, a cached result")
         yield Request("Seam, controller alone: GET of a function", "GET", "/api/v1/functions/nodejs-calculator", "",
                       lambda answer: json.loads(answer)["language_title"] == "nodejs-calculator")
 
     yield Subject("Seam", command, lambda: file_missing(program), probe=Request("ready", "GET", "/readyz", ""), requests=requests)
+    yield Subject("Seam, records drained on the client's core", command, lambda: file_missing(program),
+                  probe=Request("ready", "GET", "/readyz", ""),
+                  requests=lambda server: [cached_request("Seam, a cached result, records drained on the client's core",
+                                                          drained_elsewhere)])

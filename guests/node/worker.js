@@ -49,6 +49,7 @@ const indexOfText = uncurry(String.prototype.indexOf);
 const splitText = uncurry(String.prototype.split);
 const testPattern = (pattern, text) => apply(execPattern, pattern, [text]) !== null;
 const execPattern = RegExp.prototype.exec;
+const replaceText = String.prototype.replace;
 const copyBytes = uncurry(Uint8Array.prototype.set);
 const subarray = uncurry(Uint8Array.prototype.subarray);
 const moveWithin = uncurry(Uint8Array.prototype.copyWithin);
@@ -298,7 +299,10 @@ for (const [name, stream] of [['stdout', kStdout], ['stderr', kStderr]]) {
 // ---- Failures ---------------------------------------------------------------------------------
 
 const ownFile = __filename;
-const frameOfSource = /(?:^|[ (])function\.m?js:(\d+):(\d+)\)?$/;
+let frameOfSource = /(?:^|[ (])function\.m?js:(\d+):(\d+)\)?$/;
+let frameOfProgram = frameOfSource;  // and of what came with it
+let headOfSource = null;             // what a syntax error's stack begins with, in a folder's file
+let folderPrefix = null;
 const frameOfNode = /node:(?:internal\/|vm:)/;
 const frameLine = /^\s+at /;
 
@@ -358,14 +362,16 @@ function readStack(about, stack) {
     inFrames ||= isFrame;
     if (isFrame && (indexOfText(line, ownFile) >= 0 || testPattern(frameOfNode, line))) continue;
     kept += i === 0 ? line : '\n' + line;
-    const place = isFrame ? apply(execPattern, frameOfSource, [line]) : null;
+    const place = isFrame ? apply(execPattern, frameOfSource, [line])
+      : i === 0 && headOfSource !== null ? apply(execPattern, headOfSource, [line]) : null;
     if (place !== null && about.line === 0) {
       about.line = +place[1];
-      about.column = +place[2];
+      about.column = +(place[2] ?? 0);
     }
-    if (place !== null || !inFrames) lengthKept = kept.length;
+    if (place !== null || !inFrames || isFrame && testPattern(frameOfProgram, line)) lengthKept = kept.length;
   }
   about.stack = sliceText(kept, 0, lengthKept);
+  if (folderPrefix !== null) about.stack = apply(replaceText, about.stack, [folderPrefix, '']);
 }
 
 // JSON of a failure frame. Only strings and numbers pass through stringify, which asks a primitive
@@ -558,6 +564,66 @@ function pick(exported, entry, form) {
     : 'the script has no default export that is a function: write `export default async (event) => …`');
 }
 
+// ---- Folders ----------------------------------------------------------------------------------
+
+// The files that a program without an entry is looked for in, beside package.json's "main".
+const kEntries = ['index.js', 'index.mjs', 'index.cjs'];
+
+function isFile(path) {
+  try {
+    return fs.statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function mainOf(folder) {
+  try {
+    const { main } = JSON.parse(fs.readFileSync(`${folder}/package.json`, 'utf8'));
+    return typeof main === 'string' ? main : undefined;
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined;
+    throw new LoadError(`package.json cannot be read: ${error.message}`);
+  }
+}
+
+// {file, name} of "lib/app.js:handle": a file below the folder, and what it exports.
+function entryOf(folder, entry) {
+  const colon = entry.lastIndexOf(':');
+  const name = colon < 0 ? '' : entry.slice(colon + 1);
+  let file = colon < 0 ? entry : entry.slice(0, colon);
+  if (file === '') file = mainOf(folder) ?? kEntries.find((each) => isFile(`${folder}/${each}`)) ?? '';
+  if (file === '') {
+    throw new LoadError(`the archive holds no ${kEntries.join(', ')} at its top and its package.json names no "main": name the file in "entry"`);
+  }
+  const path = require('path').join(folder, file);
+  if (!path.startsWith(folder + '/')) throw new LoadError(`the entry ${stringify(entry)} leads out of the archive`);
+  const found = [path, path + '.js', path + '/index.js'].find(isFile);
+  if (found === undefined) throw new LoadError(`the archive holds no ${stringify(file)}, which its entry names`);
+  return { file: found, name };
+}
+
+// The files are loaded by Node's own loaders, with node_modules beside them and "type" as their
+// package.json says.
+async function loadFolder(folder, entry) {
+  const { pathToFileURL } = require('url');
+  const { file, name } = entryOf(folder, entry);
+  const escaped = folder.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  frameOfProgram = new RegExp(`(?:^|[ (])(?:file://)?${escaped}/.*:\\d+:\\d+\\)?$`);
+  frameOfSource = new RegExp(`(?:^|[ (])(?:file://)?${escaped}/(?!(?:.*/)?node_modules/).*:(\\d+):(\\d+)\\)?$`);
+  headOfSource = new RegExp(`^(?:file://)?${escaped}/(?!(?:.*/)?node_modules/).*:(\\d+)$`);
+  folderPrefix = new RegExp(`(?:file://)?${escaped}/`, 'g');
+  process.argv[1] = file;
+  let exported;
+  try {
+    exported = nodeModule.createRequire(file)(file);
+  } catch (error) {
+    if (error?.code !== 'ERR_REQUIRE_ESM' && error?.code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
+    exported = await import(pathToFileURL(file));
+  }
+  return pick(exported, name, util.types.isModuleNamespaceObject(exported) ? 'es module' : 'module');
+}
+
 let handler = null;       // {call, receiver}, once loaded
 let takesCallback = false;
 let resultBytesMax = 16 << 20;
@@ -565,6 +631,12 @@ let resultBytesMax = 16 << 20;
 async function load(header, source) {
   for (const [name, value] of Object.entries(header.environment ?? {})) process.env[name] = value;
   const entry = header.entry ?? '';
+  if (header.folder !== undefined) {
+    const picked = await loadFolder(header.folder, entry);
+    takesCallback = picked.call.length === 2;
+    handler = picked;
+    return;
+  }
   if (source.charCodeAt(0) === 0xfeff) source = source.slice(1);
   if (source.startsWith('#!')) source = '//' + source.slice(2);
   const found = detect(source);

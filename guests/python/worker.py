@@ -44,6 +44,7 @@ READ_BYTES = 64 << 10
 
 FILE = "function.py"
 MODULE = "function"
+VENDORED = ("site-packages", "vendor")  # at the top of a folder: what the program depends on
 CO_COROUTINE = 0x80
 
 _u32 = Struct("<I")
@@ -284,19 +285,19 @@ def _text(value):
         return "<the exception cannot be shown>"
 
 
-def _source_line(program, number):
-    return program.lines[number - 1] if 0 < number <= len(program.lines) else ""
+def _source_line(file, number):
+    return linecache.getline(file, number).rstrip("\n")
 
 
 def _place(program, error):
     """(line, column) of an error in the program's source, each from 1, None where unknown."""
-    if isinstance(error, SyntaxError) and error.filename == FILE and isinstance(error.lineno, int):
+    if isinstance(error, SyntaxError) and program.owns(error.filename) and isinstance(error.lineno, int):
         offset = error.offset
         return max(error.lineno, 1), offset if isinstance(offset, int) and offset > 0 else None
     found = None
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == FILE:
+        if program.owns(trace.tb_frame.f_code.co_filename):
             found = trace
         trace = trace.tb_next
     if found is None:
@@ -307,19 +308,21 @@ def _place(program, error):
         for index, place in enumerate(positions()):
             if index == found.tb_lasti // 2:
                 if place[2] is not None and place[0] == line:
-                    start = _source_line(program, line).encode("utf-8", "replace")[: place[2]]
+                    source = _source_line(found.tb_frame.f_code.co_filename, line)
+                    start = source.encode("utf-8", "replace")[: place[2]]
                     column = len(start.decode("utf-8", "ignore")) + 1
                 break
     return line, column
 
 
-def _stack(error):
+def _stack(program, error):
     """The traceback from the program's outermost frame inwards."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != FILE:
+    while trace is not None and not program.owns(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     lines = traceback.TracebackException(type(error), error, trace, limit=-64, compact=True).format()
-    return "".join(lines)
+    text = "".join(lines)
+    return text if program.folder is None else text.replace(program.folder + "/", "")
 
 
 def _describe(kind, program, error):
@@ -332,10 +335,10 @@ def _describe(kind, program, error):
     except BaseException:
         line = column = None
     try:
-        stack = _stack(error)
+        stack = _stack(program, error)
     except BaseException:
         stack = ""
-    message = _text(error.msg if isinstance(error, SyntaxError) and error.filename == FILE else error)
+    message = _text(error.msg if isinstance(error, SyntaxError) and program.owns(error.filename) else error)
     return _failure(kind, name, message, line, column, stack)
 
 
@@ -439,10 +442,18 @@ class _Program:
     """A loaded source: `call(params, context)` runs it and gives its value or an awaitable."""
 
     def __init__(self):
-        self.lines = []
+        self.folder = None
         self.code = None
         self.call = None
         self.source = ""
+
+    def owns(self, file):
+        """Whether a file of that name is the program's own source, not one of its dependencies."""
+        if self.folder is None:
+            return file == FILE
+        if not isinstance(file, str) or not file.startswith(self.folder + "/"):
+            return False
+        return not any(f"/{name}/" in file for name in VENDORED)
 
     def get_source(self, _name=None):
         return self.source
@@ -467,9 +478,14 @@ class _Program:
         for name, value in (header.get("environment") or {}).items():
             os.environ[name] = value
         entry = header.get("entry") or ""
+        if header.get("folder"):
+            self.folder = header["folder"]
+            name, function = _from_folder(self.folder, entry)
+            self.take(name, function)
+            return
         self.source = source = source.decode("utf-8-sig")
-        self.lines = source.split("\n")
-        linecache.cache[FILE] = (len(source), None, [line + "\n" for line in self.lines], FILE)
+        lines = [line + "\n" for line in source.split("\n")]
+        linecache.cache[FILE] = (len(source), None, lines, FILE)
         tree = ast.parse(source, FILE)
         top = _TopLevel()
         top.visit(tree)
@@ -491,6 +507,9 @@ class _Program:
         function = names.get(name)
         if not callable(function):
             raise LoadError(f"the script defines no function {name!r}")
+        self.take(name, function)
+
+    def take(self, name, function):
         if _takes_context(name, function):
 
             def call(params, context):
@@ -513,6 +532,48 @@ class _Program:
     async def await_statements(self, names):
         await types.FunctionType(self.code, names)()
         return names.get("result")
+
+
+def _from_folder(folder, entry):
+    """(name, function) of an entry "pkg/app.py:handle". Its file is imported as pkg.app, with what lies
+    beside it, at the top of the folder, and in one of VENDORED, to be imported from there."""
+    import importlib
+    import importlib.util
+
+    file, _, name = entry.partition(":")
+    file = os.path.normpath(file or "main.py")
+    path = os.path.join(folder, file)
+    if file.startswith(("/", "..")):
+        raise LoadError(f"the entry {entry!r} leads out of the archive")
+    if not os.path.isfile(path):
+        hint = "" if entry else "; name the file in \"entry\""
+        raise LoadError(f"the archive holds no {file!r}{hint}")
+    own = [os.path.dirname(path), folder]
+    sys.path[:0] = list(dict.fromkeys(own))
+    sys.path += [each for each in (f"{folder}/{name}" for name in VENDORED) if os.path.isdir(each)]
+    sys.argv = [path]
+    parts = file.removesuffix(".py").split("/")
+    # A file named like a module that is loaded already keeps out of its way.
+    plain = all(part.isidentifier() for part in parts) and parts[0] not in sys.modules
+    module_name = ".".join(parts) if plain else MODULE
+    parent = module_name.rpartition(".")[0]
+    if parent:
+        importlib.import_module(parent)
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None:
+        raise LoadError(f"the entry's file {file!r} is no Python source: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    if parent:
+        setattr(sys.modules[parent], parts[-1], module)
+    spec.loader.exec_module(module)
+    if not name:
+        name = "handle" if callable(getattr(module, "handle", None)) else "handler"
+    function = getattr(module, name, None)
+    if not callable(function):
+        wanted = f"no function {name!r}" if entry.endswith(f":{name}") else "neither `handle(params)` nor `handler(context)`"
+        raise LoadError(f"{file} defines {wanted}")
+    return name, function
 
 
 # A script of nothing else does nothing when it is run: it lacks its handler.

@@ -19,10 +19,12 @@ http::Response CallResponse::render(const functions::CallAnswer& answer,
   // All that goes in beside the result is made of characters that JSON needs no escape for.
   fmt::format_to(
       std::back_inserter(result_),
-      R"(,"request_id":"{}","call_id":"{}","language_title":"{}","execution_time":{:.3f},"cached":false}})",
+      R"(,"request_id":"{}","call_id":"{}","language_title":"{}","execution_time":{:.3f},"cached":{}}})",
       request_id, answer.call_id, answer.language_title,
-      std::chrono::duration<double, std::milli>(answer.duration).count());
-  return http::Response::json(200, std::move(result_));
+      std::chrono::duration<double, std::milli>(answer.duration).count(), answer.cached);
+  http::Response response = http::Response::json(200, std::move(result_));
+  if (answer.cached) response.headers.emplace_back("Age", fmt::to_string(answer.age.count()));
+  return response;
 }
 
 http::Response CallResponse::finish(functions::CallAnswer& answer, functions::Executor& executor) {

@@ -4,7 +4,7 @@
 
 #include "base/identifier.h"
 #include "base/json_text.h"
-#include "base/log.h"
+#include "base/log_format.h"
 
 namespace seam::api {
 namespace {
@@ -95,7 +95,8 @@ http::Response error_response(std::string_view request_id, const Error& error) {
   const PublicCode code = public_code(error.code);
   if (code.status != 500) return error_response(request_id, code, error.message, error.details);
   const std::string id = random_uuid();
-  log_error("internal error {}: {}: {}", id, to_string(error.code), error.message);
+  log_line(LogLevel::kError, {.request_id = request_id},
+           fmt::format("internal error {}: {}: {}", id, to_string(error.code), error.message));
   return error_response(request_id, code,
                         fmt::format("an error of the server itself: look for {} in its log", id),
                         {});

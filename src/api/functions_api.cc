@@ -10,7 +10,9 @@
 #include "api/paging.h"
 #include "api/recorded_headers.h"
 #include "base/base64.h"
+#include "base/json_text.h"
 #include "functions/options.h"
+#include "packages/archive.h"
 
 namespace seam::api {
 
@@ -138,40 +140,96 @@ Task<http::Response> FunctionsApi::versions(http::Request& request, Name name) {
   co_return http::Response::json(200, render_versions(**function));
 }
 
-Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_title,
-                                                     std::string_view text) const {
-  SEAM_ASSIGN_OR_RETURN(const functions::ResolvedName name, names_.resolve(language_title));
-  SEAM_ASSIGN_OR_RETURN(const Body body,
-                        Body::read(text, {"content", "encoding", "runtime", "entry", "description",
-                                          "schema", "examples", "tags", "limits", "cacheable",
-                                          "idempotent", "environment", "concurrency"}));
-  functions::PutRequest request;
-  request.language_title = language_title;
+namespace {
+
+// A put's members, and its content where that is not one of them.
+struct PutParts {
+  std::string_view manifest;
+  std::optional<std::string_view> content;
+};
+
+Result<PutParts> read_parts(const http::FormOrJsonBody& body) {
+  if (body.form.empty()) return PutParts{.manifest = body.text, .content = {}};
+  SEAM_ASSIGN_OR_RETURN(const std::vector<http::FormPart> parts,
+                        http::parse_form(body.form, body.text));
+  std::optional<std::string_view> manifest;
+  std::optional<std::string_view> content;
+  for (const http::FormPart& part : parts) {
+    if (part.name != "manifest" && part.name != "content") {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("the part \"{}\" is not expected: send manifest (JSON) and content "
+                              "(bytes)",
+                              part.name.substr(0, 60)));
+    }
+    (part.name == "manifest" ? manifest : content) = part.content;
+  }
+  if (!content || content->empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the part \"content\" is missing: the function's source text, module or archive");
+  }
+  return PutParts{.manifest = manifest.value_or("{}"), .content = content};
+}
+
+// What a JSON body holds as text.
+Result<std::string> read_content(const Body& body) {
   SEAM_ASSIGN_OR_RETURN(std::optional<std::string> content, body.string("content"));
   if (!content || content->empty()) {
     return fail(ErrorCode::kInvalidArgument,
-                "\"content\" is missing: the function's source text, or its module in base64");
+                "\"content\" is missing: the function's source text, or its module or archive in "
+                "base64");
   }
   SEAM_ASSIGN_OR_RETURN(const std::optional<std::string> encoding, body.string("encoding"));
-  if (encoding && *encoding != "utf-8" && *encoding != "base64") {
+  if (encoding == "base64") return decode_base64(*content);
+  if (encoding && *encoding != "utf-8") {
     return fail(
         ErrorCode::kInvalidArgument,
         fmt::format("\"encoding\" is \"{}\": it must be utf-8 or base64", encoding->substr(0, 60)));
   }
-  const bool binary = encoding == "base64";
-  if (binary) {
-    SEAM_ASSIGN_OR_RETURN(request.content, decode_base64(*content));
+  return *std::move(content);
+}
+
+}  // namespace
+
+Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_title,
+                                                     const http::FormOrJsonBody& sent) const {
+  SEAM_ASSIGN_OR_RETURN(const functions::ResolvedName name, names_.resolve(language_title));
+  SEAM_ASSIGN_OR_RETURN(const PutParts parts, read_parts(sent));
+  SEAM_ASSIGN_OR_RETURN(
+      const Body body,
+      Body::read(parts.manifest,
+                 {"content", "encoding", "runtime", "entry", "description", "schema", "examples",
+                  "tags", "limits", "cacheable", "idempotent", "environment", "concurrency"}));
+  functions::PutRequest request;
+  request.language_title = language_title;
+  if (parts.content) {
+    for (const std::string_view key : {"content", "encoding"}) {
+      if (body.raw(key)) {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("\"{}\" is no member of a manifest: the content is a part of its own",
+                        key));
+      }
+    }
+    request.content = *parts.content;
   } else {
-    request.content = *std::move(content);
+    SEAM_ASSIGN_OR_RETURN(request.content, read_content(body));
   }
   SEAM_ASSIGN_OR_RETURN(const std::optional<std::string> runtime, body.string("runtime"));
   request.runtime = runtime.value_or(name.runtime);
-  const std::size_t bytes_max =
-      request.runtime == "wasm" ? limits_.content_bytes_max : limits_.source_bytes_max;
+  const bool is_source = request.runtime != "wasm" && !packages::is_archive(request.content);
+  const std::size_t bytes_max = is_source ? limits_.source_bytes_max : limits_.content_bytes_max;
   if (request.content.size() > bytes_max) {
     return fail(ErrorCode::kResourceExhausted,
                 fmt::format("\"content\" is {} bytes: at most {} are taken for {}",
                             request.content.size(), bytes_max, request.runtime));
+  }
+  if (is_source) {
+    std::string quoted;
+    append_json_string(quoted, request.content);
+    if (decode_json_string(quoted) != request.content) {  // which takes U+FFFD for what is not
+      return fail(ErrorCode::kInvalidArgument,
+                  "\"content\" is neither a source text in UTF-8 nor a .tar.gz");
+    }
   }
   SEAM_ASSIGN_OR_RETURN(std::optional<std::string> description, body.string("description"));
   request.description = std::move(description).value_or("");
@@ -196,8 +254,9 @@ Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_t
   return request;
 }
 
-Task<http::Response> FunctionsApi::put(http::Request& request, Name name, http::JsonBody body) {
-  Result<functions::PutRequest> put = read_put(name.value, body.text);
+Task<http::Response> FunctionsApi::put(http::Request& request, Name name,
+                                       http::FormOrJsonBody body) {
+  Result<functions::PutRequest> put = read_put(name.value, body);
   if (!put) co_return error_response(answer_id(request), put.error());
   const Result<functions::Written> written = co_await registry_.put(*std::move(put));
   if (!written) co_return error_response(answer_id(request), written.error());
@@ -234,12 +293,16 @@ Task<http::Response> FunctionsApi::route(http::Request& request, Name name,
 
 Task<http::Response> FunctionsApi::invoke(http::Request& request, Name name,
                                           http::Query<"version", std::int64_t> version,
+                                          http::Header<"X-Cache-Control"> cache,
                                           http::JsonBody body_text) {
   const Result<Body> body = Body::read(body_text.text, {"params", "context"});
   if (!body) co_return error_response(answer_id(request), body.error());
   const Result<functions::CallContext> context =
       functions::CallContext::parse(body->raw("context").value_or(std::string_view()));
   if (!context) co_return error_response(answer_id(request), context.error());
+  const Result<functions::CacheControl> cache_control =
+      functions::CacheControl::parse(cache.value.value_or(std::string_view()));
+  if (!cache_control) co_return error_response(answer_id(request), cache_control.error());
   const std::string_view params = body->value("params").value_or("{}");
   if (params.size() > limits_.params_bytes_max) {
     co_return error_response(answer_id(request), public_code_of_status(413),
@@ -257,6 +320,7 @@ Task<http::Response> FunctionsApi::invoke(http::Request& request, Name name,
                                     .params = params,
                                     .client_ip = request.remote_address,
                                     .request_headers = recorded_headers(request),
+                                    .cache = *cache_control,
                                     .received_at = request.received_at,
                                     .gone = request.gone};
   CallResponse response{std::string_view()};

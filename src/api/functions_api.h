@@ -26,15 +26,16 @@ class FunctionsApi {
                             http::Query<"type", std::string> type, http::Query<"page", int> page,
                             http::Query<"per_page", int> per_page);
   Task<http::Response> get(http::Request& request, Name name);
-  Task<http::Response> put(http::Request& request, Name name, http::JsonBody body);
+  Task<http::Response> put(http::Request& request, Name name, http::FormOrJsonBody body);
   Task<http::Response> remove(http::Request& request, Name name);
   Task<http::Response> versions(http::Request& request, Name name);
   Task<http::Response> route(http::Request& request, Name name, http::JsonBody body);
   Task<http::Response> invoke(http::Request& request, Name name,
-                              http::Query<"version", std::int64_t> version, http::JsonBody body);
+                              http::Query<"version", std::int64_t> version,
+                              http::Header<"X-Cache-Control"> cache, http::JsonBody body);
 
   Result<functions::PutRequest> read_put(std::string_view language_title,
-                                         std::string_view body) const;
+                                         const http::FormOrJsonBody& body) const;
   // The function, or the error of a name that is wrong or unknown.
   Result<functions::FunctionPtr> find(std::string_view language_title) const;
 

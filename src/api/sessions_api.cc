@@ -176,11 +176,16 @@ Task<http::Response> SessionsApi::initialize(http::Request& request,
                        (*session)->request_id, format_rfc3339((*session)->expires_at())));
 }
 
-Task<http::Response> SessionsApi::execute(http::Request& request, Id id, http::JsonBody body_text) {
+Task<http::Response> SessionsApi::execute(http::Request& request, Id id,
+                                          http::Header<"X-Cache-Control"> cache,
+                                          http::JsonBody body_text) {
   const SessionPtr session = sessions_.find(id.value);
   if (!session) co_return no_session(id.value);
   const Result<Body> body = Body::read(body_text.text, {"params"});
   if (!body) co_return error_response(session->request_id, body.error());
+  const Result<functions::CacheControl> cache_control =
+      functions::CacheControl::parse(cache.value.value_or(std::string_view()));
+  if (!cache_control) co_return error_response(session->request_id, cache_control.error());
   const std::string_view params = body->value("params").value_or("{}");
   if (params.size() > limits_.params_bytes_max) {
     co_return error_response(session->request_id, public_code_of_status(413),
@@ -195,6 +200,7 @@ Task<http::Response> SessionsApi::execute(http::Request& request, Id id, http::J
                                     .params = params,
                                     .client_ip = request.remote_address,
                                     .request_headers = recorded_headers(request),
+                                    .cache = *cache_control,
                                     .received_at = request.received_at,
                                     .gone = request.gone};
   CallResponse response(session->request_id);

@@ -28,7 +28,8 @@ class SessionsApi {
   Task<http::Response> initialize(http::Request& request,
                                   http::Header<"Language-Title"> language_title,
                                   http::JsonBody body);
-  Task<http::Response> execute(http::Request& request, Id id, http::JsonBody body);
+  Task<http::Response> execute(http::Request& request, Id id, http::Header<"X-Cache-Control"> cache,
+                               http::JsonBody body);
   Task<http::Response> list(http::Request& request, http::Query<"page", int> page,
                             http::Query<"per_page", int> per_page);
   Task<http::Response> get(http::Request& request, Id id);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/call_commands.h"
 #include "cli/flags.h"
 #include "cli/function_commands.h"
 #include "config/nearest.h"
@@ -125,12 +126,63 @@ CommandResult run_invoke(const std::vector<std::string>& arguments,
   return result;
 }
 
+// The flags that `calls` and `logs` share.
+void add_wanted(Flags& flags, CallsWanted& wanted) {
+  flags.app().add_option("--session", wanted.session, "Only of this session")->type_name("ID");
+  flags.app()
+      .add_option("--since", wanted.since,
+                  "Only what began since then: 90s, 15m, 2h, 7d, or a time such as "
+                  "2026-01-02T03:04:05Z")
+      ->type_name("WHEN");
+  flags.app().add_flag("--json", wanted.json, "Print what the server said as it came");
+  flags.add_server(wanted.url);
+}
+
+CommandResult run_calls(const std::vector<std::string>& arguments,
+                        const CommandLineOptions& options) {
+  Flags flags("calls", "Lists calls, newest first, or shows one with its stages, error and log.",
+              R"(seam calls nodejs-calculator --status error --since 1h
+  seam calls 0198c1d2-7e1f-7a3b-8c2d-0123456789ab)");
+  CallsWanted wanted;
+  flags.app().add_option("NAME", wanted.function, "A function, or the id of a call");
+  flags.app()
+      .add_option("--status", wanted.status,
+                  "Only with this outcome: ok, error, an HTTP status, or a code such as TIMEOUT")
+      ->type_name("STATUS");
+  add_wanted(flags, wanted);
+  if (auto stop = flags.parse(arguments)) return *std::move(stop);
+  const Result<std::string> url = flags.server(options.environment);
+  if (!url) return refuse(url.error());
+  wanted.url = *url;
+  return show_calls(wanted, options.style);
+}
+
+CommandResult run_logs(const std::vector<std::string>& arguments,
+                       const CommandLineOptions& options) {
+  Flags flags("logs", "Shows what functions print, oldest first.",
+              R"(seam logs -f nodejs-calculator
+  seam logs --since 15m --json)");
+  CallsWanted wanted;
+  bool follow = false;
+  flags.app().add_option("NAME", wanted.function, "A function");
+  flags.app().add_flag("-f,--follow", follow, "Go on with what is printed from now on");
+  flags.app().add_option("--call", wanted.call, "Only of this call")->type_name("ID");
+  add_wanted(flags, wanted);
+  if (auto stop = flags.parse(arguments)) return *std::move(stop);
+  const Result<std::string> url = flags.server(options.environment);
+  if (!url) return refuse(url.error());
+  wanted.url = *url;
+  return follow ? follow_logs(wanted, options.style) : show_logs(wanted, options.style);
+}
+
 }  // namespace
 
 std::span<const Command> all_commands() {
   static const std::vector<Command> all{
       {"serve", "run the server", run_serve},
       {"invoke", "call a function on a running server", run_invoke},
+      {"logs", "show what functions print, or follow it", run_logs},
+      {"calls", "list calls, or show one", run_calls},
       {"functions", "list, put, check and route functions", run_functions},
       {"sessions", "list and end sessions", run_sessions},
       {"config", "show every setting and where it came from", run_config},

@@ -10,9 +10,10 @@
 #include <cstdio>
 
 #include "base/json_text.h"
-#include "base/log.h"
+#include "base/log_format.h"
 #include "cli/wiring.h"
 #include "process/spawner.h"
+#include "store/log_masking.h"
 
 namespace seam::cli {
 namespace {
@@ -87,6 +88,8 @@ int serve(const LoadedSettings& loaded, bool json) {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   set_log_level(settings.log_level);
+  set_log_format(settings.log_format);
+  set_log_mask(store::mask_log_line);
 
   Result<std::unique_ptr<FunctionHost>> host = FunctionHost::start(settings, *std::move(spawner));
   if (!host) {

@@ -142,6 +142,15 @@ std::vector<Bound> server_settings() {
          CHECK(level.has_value());
          s.log_level = *level;
        }},
+      {{.key = "log.format",
+        .type = Type::kChoice,
+        .default_text = "text",
+        .choices = {"text", "json"},
+        .description = "How the server's own log is written: text for people, or one JSON object a "
+                       "line."},
+       [](Settings& s, const Value& v) {
+         s.log_format = text(v) == "json" ? LogFormat::kJson : LogFormat::kText;
+       }},
       {{.key = "log.on_full",
         .type = Type::kChoice,
         .default_text = "reject",
@@ -198,6 +207,31 @@ std::vector<Bound> server_settings() {
                        "worker included.",
         .common = true},
        [](Settings& s, const Value& v) { s.timeout = milliseconds(number<std::int64_t>(v)); }},
+      {{.key = "cache.default",
+        .type = Type::kChoice,
+        .default_text = "off",
+        .choices = {"on", "off"},
+        .description = "Whether results are kept, and equal calls share a run, where neither the "
+                       "request, the context nor the function says."},
+       [](Settings& s, const Value& v) { s.cache.by_default = text(v) == "on"; }},
+      {{.key = "cache.ttl_seconds",
+        .environment = {{"CACHE_TTL_SECONDS"}},
+        .type = Type::kInteger,
+        .default_text = "3600",
+        .minimum = 1,
+        .maximum = 365 * kDay,
+        .unit = "seconds",
+        .description = "How old a kept result may be that answers a call whose request names no "
+                       "max-age."},
+       [](Settings& s, const Value& v) { s.cache.ttl = seconds(number<std::int64_t>(v)); }},
+      {{.key = "cache.bytes_max",
+        .type = Type::kBytes,
+        .default_text = "64MiB",
+        .minimum = kMiB,
+        .maximum = 1024 * kGiB,
+        .description = "Most that kept results and their keys may take in memory; one entry may "
+                       "take a 64th of it."},
+       [](Settings& s, const Value& v) { s.cache_bytes_max = number<std::size_t>(v); }},
       {{.key = "drain_timeout_seconds",
         .type = Type::kInteger,
         .default_text = "30",
@@ -407,15 +441,12 @@ const std::vector<Setting>& descriptors() {
 const std::vector<config::Unbuilt>& unbuilt() {
   constexpr auto kRemote =
       "remote runtimes are not in this build. Remove it: functions run in local workers.";
-  constexpr auto kCache = "the cache of results is not in this build. Remove it: every call runs.";
   static const std::vector<config::Unbuilt> names{
       {"database.url", "DATABASE_URL",
        "PostgreSQL is not in this build. Remove it: functions, sessions and records are kept in "
        "SQLite below `data`."},
       {"redis.url", "REDIS_URL",
        "Redis is not in this build. Remove it: nothing is shared between servers."},
-      {"cache.default", "", kCache},
-      {"cache.ttl_seconds", "CACHE_TTL_SECONDS", kCache},
       {"rate_limits", "",
        "rate limits are not in this build. Remove it: workers and queues alone bound the calls."},
       {"runtimes.node.url", "NODEJS_RUNTIME_URL", kRemote},

@@ -16,8 +16,9 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_format.h"
 #include "config/load.h"
+#include "functions/cache_control.h"
 #include "functions/names.h"
 #include "functions/recorder.h"
 #include "process/isolation.h"
@@ -44,6 +45,7 @@ struct Settings {
   process::Isolation isolation = process::Isolation::kRequired;
 
   LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
   functions::WhenFull log_on_full = functions::WhenFull::kReject;
   std::uint64_t spool_bytes_max = 0;
 
@@ -52,6 +54,8 @@ struct Settings {
   seconds session_expiry{0};
 
   milliseconds timeout{0};  // of a call that names none
+  functions::CachePolicy cache;
+  std::size_t cache_bytes_max = 0;
   seconds drain_timeout{0};
 
   std::size_t params_bytes_max = 0;

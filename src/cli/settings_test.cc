@@ -109,6 +109,8 @@ TEST(Settings, EachDescriptorReachesAMemberOfItsOwn) {
                                             n(s.records_bytes_max),
                                             s.session_expiry.count(),
                                             s.timeout.count(),
+                                            s.cache.ttl.count(),
+                                            n(s.cache_bytes_max),
                                             s.drain_timeout.count(),
                                             n(s.params_bytes_max),
                                             n(s.source_bytes_max),
@@ -185,14 +187,28 @@ TEST(Settings, KeptVariables) {
 
 TEST(Settings, PartsNotBuiltAreRefused) {
   for (const char* name :
-       {"DATABASE_URL", "REDIS_URL", "CACHE_TTL_SECONDS", "NODEJS_RUNTIME_URL",
-        "PYTHON_RUNTIME_URL", "RUST_RUNTIME_URL", "RUNTIME_FALLBACK_TIMEOUT_SECONDS",
-        "RUNTIME_MAX_RETRIES", "WASM_COMPILE_TIMEOUT_SECONDS", "RUNTIME_SELECTION_STRATEGY",
-        "KUBERNETES_NAMESPACE", "METRICS_PORT"}) {
+       {"DATABASE_URL", "REDIS_URL", "NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL", "RUST_RUNTIME_URL",
+        "RUNTIME_FALLBACK_TIMEOUT_SECONDS", "RUNTIME_MAX_RETRIES", "WASM_COMPILE_TIMEOUT_SECONDS",
+        "RUNTIME_SELECTION_STRATEGY", "KUBERNETES_NAMESPACE", "METRICS_PORT"}) {
     const std::string message = error(load_plain({}, {{name, "secret"}}));
     EXPECT_TRUE(message.starts_with(std::string("environment ") + name + ": ")) << message;
     EXPECT_FALSE(message.contains("secret")) << message;
   }
+}
+
+TEST(Settings, Cache) {
+  const Result<LoadedSettings> plain = load_plain({});
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_FALSE(plain->settings.cache.by_default);
+  EXPECT_EQ(plain->settings.cache.ttl, seconds(3600));
+  EXPECT_EQ(plain->settings.cache_bytes_max, 64U << 20U);
+  const Result<LoadedSettings> wanted =
+      load_plain({{"--cache-default", "on"}}, {{"CACHE_TTL_SECONDS", "60"}});
+  ASSERT_TRUE(wanted) << wanted.error().message;
+  EXPECT_TRUE(wanted->settings.cache.by_default);
+  EXPECT_EQ(wanted->settings.cache.ttl, seconds(60));
+  EXPECT_FALSE(load_plain({{"--cache-default", "yes"}}).has_value());
+  EXPECT_FALSE(load_plain({{"--cache-bytes-max", "1KiB"}}).has_value());
 }
 
 TEST(Settings, RuntimeMap) {

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "api/calls_api.h"
 #include "api/door.h"
 #include "api/functions_api.h"
 #include "api/health_api.h"
@@ -18,12 +19,15 @@
 #include "cli/commands.h"
 #include "cli/examples.h"
 #include "functions/executor.h"
+#include "functions/log_hub.h"
 #include "functions/names.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
+#include "functions/result_cache.h"
 #include "functions/sessions.h"
 #include "http/server.h"
 #include "journal/journal.h"
+#include "packages/package_cache.h"
 #include "process/spawner.h"
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
@@ -124,14 +128,18 @@ struct FunctionHost::Parts {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<journal::Journals> journals;
   std::unique_ptr<store::RecordDrain> drain;
+  std::unique_ptr<packages::PackageCache> packages;
   std::unique_ptr<process::Spawner> spawner;
   functions::RuntimeTable runtimes;
   std::unique_ptr<functions::Registry> registry;
   std::unique_ptr<functions::Sessions> sessions;
   std::unique_ptr<functions::Recorder> recorder;
+  std::unique_ptr<functions::ResultCache> cache;
+  std::unique_ptr<functions::LogHub> logs;
   std::unique_ptr<functions::Executor> executor;
   std::unique_ptr<api::SessionsApi> sessions_api;
   std::unique_ptr<api::FunctionsApi> functions_api;
+  std::unique_ptr<api::CallsApi> calls_api;
   std::unique_ptr<api::HealthApi> health_api;
   api::Door door;
   http::RouteTable routes;
@@ -187,6 +195,8 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
   worker.memory_bytes_max = settings.limits.memory_bytes_max;
   worker.disk_bytes_max = settings.limits.disk_bytes_max;
   worker.processes_max = settings.limits.processes_max;
+  SEAM_ASSIGN_OR_RETURN(
+      packages, packages::PackageCache::open({.folder = (settings.data / "packages").string()}));
   const std::string harness = (settings.data / "harness").string();
   SEAM_ASSIGN_OR_RETURN(runtimes["nodejs"], runtimes::create_node_runtime(
                                                 {.harness_folder = harness,
@@ -196,6 +206,7 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
                                                 *spawner, loop_pointers));
   SEAM_ASSIGN_OR_RETURN(runtimes["python"], runtimes::create_python_runtime(
                                                 {.harness_folder = harness,
+                                                 .folders = packages->folder(),
                                                  .interpreter = settings.python.command,
                                                  .limits = pool_limits(settings, settings.python),
                                                  .worker = worker},
@@ -214,7 +225,8 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
 }
 
 void FunctionHost::Parts::make_api() {
-  registry = std::make_unique<functions::Registry>(*store, *names, runtimes, loop_pointers);
+  registry =
+      std::make_unique<functions::Registry>(*store, *packages, *names, runtimes, loop_pointers);
   sessions = std::make_unique<functions::Sessions>(
       *store, Clock::real(), functions::SessionsOptions{.lifetime = settings.session_expiry},
       [this](const functions::Session& session) {
@@ -222,9 +234,11 @@ void FunctionHost::Parts::make_api() {
           runtime->release(session.script->id);
       });
   recorder = std::make_unique<functions::Recorder>(*journals, loop_pointers, settings.log_on_full);
+  cache = std::make_unique<functions::ResultCache>(Clock::real(), settings.cache_bytes_max);
+  logs = std::make_unique<functions::LogHub>(loop_pointers);
   executor = std::make_unique<functions::Executor>(
-      *registry, *sessions, *recorder, Clock::real(),
-      functions::ExecutorOptions{.timeout = settings.timeout});
+      *registry, *sessions, *recorder, *cache, *logs, Clock::real(),
+      functions::ExecutorOptions{.timeout = settings.timeout, .cache = settings.cache});
   const api::BodyLimits limits{.source_bytes_max = settings.source_bytes_max,
                                .content_bytes_max = settings.content_bytes_max,
                                .params_bytes_max = settings.params_bytes_max};
@@ -234,7 +248,9 @@ void FunctionHost::Parts::make_api() {
                                                       default_options(settings), limits);
   health_api = std::make_unique<api::HealthApi>(*store, runtimes, std::string(version()),
                                                 render_isolation(spawner->report()));
+  calls_api = std::make_unique<api::CallsApi>(*store, *drain, *logs, Clock::real());
   sessions_api->mount(routes);
+  calls_api->mount(routes);
   functions_api->mount(routes);
   health_api->mount(routes);
   server = std::make_unique<http::Server>(server_options(settings), routes, door, loop_pointers);
@@ -345,6 +361,8 @@ void FunctionHost::stop() {
     for (EventLoop* loop : parts.loop_pointers) loop->stop();
     parts.threads.clear();  // joins
   }
+  // What is let go of from here on is for the next start to take up.
+  if (parts.packages) parts.packages->close();
   if (parts.drain) parts.drain->stop();
 }
 

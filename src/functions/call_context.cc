@@ -41,6 +41,10 @@ Result<CallContext> CallContext::parse(std::string_view text) {
       return bad("retain_session", *value, "true or false");
     context.retain_session = *value == "true";
   }
+  if (const auto value = members.find("cacheable")) {
+    if (*value != "true" && *value != "false") return bad("cacheable", *value, "true or false");
+    context.cacheable = *value == "true";
+  }
   if (const auto value = members.find("user_id")) {
     if (!is_json_string(*value)) return bad("user_id", *value, "a string");
     context.user_id = decode_json_string(*value);

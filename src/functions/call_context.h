@@ -19,6 +19,7 @@ struct CallContext {
   std::string text = "{}";                 // checked JSON object, as it came
   std::optional<std::int64_t> timeout_ms;  // waiting included; 1 to kTimeoutMsMax
   bool retain_session = true;
+  std::optional<bool> cacheable;  // results of equal calls may be answered again
   std::string user_id;
   std::map<std::string, std::string>
       environment;              // where `environment` is an object; a string is only passed on

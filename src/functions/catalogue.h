@@ -25,8 +25,8 @@ namespace seam::functions {
 struct ImplementationOptions {
   std::string entry;
   std::optional<std::int64_t> timeout_ms;
-  bool cacheable = false;   // results of equal calls may be answered again
-  bool idempotent = false;  // a call may be run twice
+  std::optional<bool> cacheable;  // whether results of equal calls may be answered again
+  bool idempotent = false;        // a call may be run twice
   std::map<std::string, std::string> environment;
   runtimes::ProgramLimits limits;
 };

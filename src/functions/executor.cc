@@ -11,11 +11,13 @@
 namespace seam::functions {
 namespace {
 
-// Hands on what a call gives and keeps the beginning of it for the record.
+// Hands on what a call gives and keeps the beginning of it for the record. What it prints is shown
+// to those who follow it.
 class RecordingSink final : public runtimes::CallSink {
  public:
-  RecordingSink(runtimes::CallSink& next, store::CallRecord& record)
-      : next_(next), record_(record) {}
+  RecordingSink(runtimes::CallSink& next, store::CallRecord& record, LogHub& logs,
+                const Clock& clock)
+      : next_(next), record_(record), logs_(logs), clock_(clock), log_(record) {}
 
   void on_result(std::string_view chunk) override {
     std::string& kept = record_.response_payload;
@@ -25,13 +27,27 @@ class RecordingSink final : public runtimes::CallSink {
     next_.on_result(chunk);
   }
   void on_log(runtimes::LogStream stream, std::string_view bytes) override {
-    record_.logs.append(bytes);
+    const WallTime now = clock_.wall_now();
+    const auto kept = static_cast<store::LogStream>(stream);
+    if (logs_.followed()) {
+      if (logs_.has_new_follower(live_)) log_.finish();
+      logs_.add(record_, live_, kept, now, bytes);
+    }
+    log_.add(kept, now, bytes);
     next_.on_log(stream, bytes);
+  }
+  void finish() {
+    log_.finish();
+    if (logs_.followed()) logs_.finish(record_, live_);
   }
 
  private:
   runtimes::CallSink& next_;
   store::CallRecord& record_;
+  LogHub& logs_;
+  const Clock& clock_;
+  store::CallLog log_;
+  LiveLog live_;
 };
 
 std::uint64_t random_bits() {
@@ -77,11 +93,13 @@ void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
 
 }  // namespace
 
-Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
-                   ExecutorOptions options)
+Executor::Executor(Registry& registry, Sessions& sessions, Recorder& recorder, ResultCache& cache,
+                   LogHub& logs, const Clock& clock, ExecutorOptions options)
     : registry_(registry),
       sessions_(sessions),
       recorder_(recorder),
+      cache_(cache),
+      logs_(logs),
       clock_(clock),
       options_(options) {}
 
@@ -115,10 +133,34 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(implementation->row.runtime));
   chosen.implementation_id = implementation->row.id;
   chosen.implementation = implementation;
+  chosen.cacheable = implementation->options.cacheable;
   chosen.program = with_environment(implementation->program, context.environment);
   if (!context.timeout_ms && implementation->options.timeout_ms)
     chosen.timeout = milliseconds(*implementation->options.timeout_ms);
   co_return chosen;
+}
+
+std::optional<CacheKeyView> Executor::key_of(const CallRequest& request, const CallContext& context,
+                                             const Chosen& chosen, const CallAnswer& answer,
+                                             const CacheTerms& terms) const {
+  if (!terms.keep) return std::nullopt;
+  return cache_.key_of({.implementation_id = chosen.implementation_id,
+                        .language_title = answer.language_title,
+                        .runtime = chosen.runtime->name(),
+                        .script_hash = chosen.program->hash,
+                        .subject = context.user_id,
+                        .context = context.text,
+                        .params = request.params});
+}
+
+bool Executor::answer_kept(const CacheKeyView& key, const CacheTerms& terms,
+                           runtimes::CallSink& sink, CallAnswer& answer) {
+  const KeptResultPtr kept = cache_.find(key, terms);
+  if (!kept) return false;
+  sink.on_result(kept->json);
+  answer.cached = true;
+  answer.age = std::chrono::duration_cast<seconds>(clock_.now() - kept->kept_at);
+  return true;
 }
 
 Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& sink) {
@@ -160,14 +202,33 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   record.request_headers = request.request_headers;
   store::mask_secrets(request.params, store::kPayloadBytesMax, record.request_payload);
 
-  const runtimes::Call call{.call_id = answer.call_id,
-                            .params = request.params,
-                            .context = context.text,
-                            .deadline = Deadline{request.received_at + chosen->timeout},
-                            .cancelled = request.gone};
-  RecordingSink recording(sink, record);
+  RecordingSink recording(sink, record, logs_, clock_);
   answer.ran = true;
-  answer.outcome = co_await chosen->runtime->run(chosen->program, call, recording);
+  const Deadline deadline{request.received_at + chosen->timeout};
+  const CacheTerms terms =
+      CacheTerms::of(request.cache, context.cacheable, chosen->cacheable, options_.cache);
+  const std::optional<CacheKeyView> key = key_of(request, context, *chosen, answer, terms);
+  if (!key) {
+    const runtimes::Call call{.call_id = answer.call_id,
+                              .params = request.params,
+                              .context = context.text,
+                              .deadline = deadline,
+                              .cancelled = request.gone};
+    answer.outcome = co_await chosen->runtime->run(chosen->program, call, recording);
+  } else if (!answer_kept(*key, terms, recording, answer)) {
+    SharedRun run{.runtime = chosen->runtime,
+                  .program = chosen->program,
+                  .call_id = answer.call_id,
+                  .params = std::string(request.params),
+                  .context = context.text,
+                  .deadline = deadline,
+                  .timeout = chosen->timeout,
+                  .gone = request.gone};
+    RunEnd end = co_await cache_.run(*key, terms, std::move(run), recording);
+    answer.cached = !end.own && std::holds_alternative<runtimes::Completed>(end.outcome.value);
+    answer.outcome = std::move(end.outcome);
+  }
+  recording.finish();
 
   answer.duration = clock_.now() - request.received_at;
   record.duration_us =
@@ -175,7 +236,12 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   std::string response_payload;
   store::mask_secrets(record.response_payload, store::kPayloadBytesMax, response_payload);
   record.response_payload = std::move(response_payload);
-  describe(record, answer.outcome);
+  record.cached = answer.cached;
+  if (answer.cached) {
+    record.runtime_metrics = "{}";  // nothing ran for it
+  } else {
+    describe(record, answer.outcome);
+  }
   if (request.session) {
     record.session_expires_at = sessions_.touch(*request.session);
     if (!context.retain_session) {

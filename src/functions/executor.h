@@ -15,8 +15,11 @@
 
 #include "base/clock.h"
 #include "base/task.h"
+#include "functions/cache_control.h"
+#include "functions/log_hub.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
+#include "functions/result_cache.h"
 #include "functions/sessions.h"
 #include "runtimes/runtime.h"
 #include "store/call_record.h"
@@ -32,6 +35,7 @@ struct CallRequest {
   std::string_view params;               // checked JSON
   std::string_view client_ip;
   std::string request_headers;  // JSON object of those that are recorded
+  CacheControl cache = {};
   MonotonicTime received_at;
   std::stop_token gone;
 };
@@ -41,20 +45,23 @@ struct CallAnswer {
   std::string language_title;
   runtimes::Outcome outcome;
   nanoseconds duration{0};      // from received_at
-  bool ran = false;             // a runtime was asked; false: nothing is recorded
+  bool ran = false;             // a runtime was asked, or the cache; false: nothing is recorded
   bool params_refused = false;  // the outcome's error says where they break the function's schema
+  bool cached = false;          // completed by a kept result, or by the run of an equal call
+  seconds age{0};               // of a kept result
   store::CallRecord record;     // all but status_code and error_code, which are the door's to say
 };
 
 struct ExecutorOptions {
   milliseconds timeout{30'000};  // of a call whose context and function name none
+  CachePolicy cache;
 };
 
 // Any of the loops.
 class Executor {
  public:
-  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, const Clock& clock,
-           ExecutorOptions options);
+  Executor(Registry& registry, Sessions& sessions, Recorder& recorder, ResultCache& cache,
+           LogHub& logs, const Clock& clock, ExecutorOptions options);
 
   // errors in the outcome beside the runtime's: kNotFound (no such function or version),
   // kInvalidArgument (no such runtime, or params that break the schema), kUnavailable (records
@@ -71,12 +78,22 @@ class Executor {
     ImplementationPtr implementation;  // null: a session's script
     std::int64_t implementation_id = 0;
     milliseconds timeout{0};
+    std::optional<bool> cacheable;
   };
   Task<Result<Chosen>> choose(const CallRequest& request, const CallContext& context);
+  // Nothing: the cache has no part in this call. Valid until the next on this thread.
+  [[nodiscard]] std::optional<CacheKeyView> key_of(const CallRequest& request,
+                                                   const CallContext& context, const Chosen& chosen,
+                                                   const CallAnswer& answer,
+                                                   const CacheTerms& terms) const;
+  [[nodiscard]] bool answer_kept(const CacheKeyView& key, const CacheTerms& terms,
+                                 runtimes::CallSink& sink, CallAnswer& answer);
 
   Registry& registry_;
   Sessions& sessions_;
   Recorder& recorder_;
+  ResultCache& cache_;
+  LogHub& logs_;
   const Clock& clock_;
   ExecutorOptions options_;
 };

@@ -66,9 +66,16 @@ TEST(Options, ReadBackAsTheyWereWritten) {
   EXPECT_EQ(options->limits.memory_bytes_max, 64U << 20U);
   EXPECT_EQ(options->limits.queue_max, 0U);
   EXPECT_EQ(options->timeout_ms, 1500);
+  EXPECT_EQ(options->cacheable, true);
   EXPECT_EQ(options->environment.at("A"), "1");
   const std::string written = format_options(*options);
   EXPECT_EQ(format_options(*parse_options(written, {})), written);
+  // Saying nothing is another thing than saying no.
+  const std::string silent = format_options({});
+  EXPECT_EQ(parse_options(silent, {})->cacheable, std::nullopt);
+  EXPECT_EQ(
+      parse_options(format_options(*parse_options(R"({"cacheable":false})", {})), {})->cacheable,
+      false);
 }
 
 TEST(Options, NameTheKeyTheValueAndWhatIsRight) {
@@ -104,6 +111,9 @@ TEST(CallContext, ReadsItsKeysAndKeepsTheText) {
   EXPECT_FALSE(context->retain_session);
   EXPECT_EQ(context->user_id, "u1");
   EXPECT_EQ(context->environment.at("A"), "b");
+  EXPECT_EQ(context->cacheable, std::nullopt);
+  EXPECT_EQ(CallContext::parse(R"({"cacheable":true})")->cacheable, true);
+  EXPECT_EQ(CallContext::parse(R"({"cacheable":false})")->cacheable, false);
   EXPECT_EQ(CallContext::parse("")->text, "{}");
   EXPECT_TRUE(CallContext::parse(R"({"environment":"production"})").has_value());
 }
@@ -114,6 +124,8 @@ TEST(CallContext, NamesWhatIsWrong) {
             "context.timeout_ms is 900001: it must be a whole number from 1 to 900000");
   EXPECT_EQ(CallContext::parse(R"({"timeout_ms":"5"})").error().message,
             "context.timeout_ms is \"5\": it must be a whole number from 1 to 900000");
+  EXPECT_EQ(CallContext::parse(R"({"cacheable":null})").error().message,
+            "context.cacheable is null: it must be true or false");
   EXPECT_EQ(CallContext::parse(R"({"retain_session":1})").error().message,
             "context.retain_session is 1: it must be true or false");
 }

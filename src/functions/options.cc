@@ -98,7 +98,7 @@ Result<ImplementationOptions> parse_options(std::string_view text,
     } else if (key == "concurrency") {
       SEAM_RETURN_IF_ERROR(read_number(key, value, 1, 1024, options.limits.concurrency_max));
     } else if (key == "cacheable") {
-      SEAM_RETURN_IF_ERROR(read_flag(key, value, options.cacheable));
+      SEAM_RETURN_IF_ERROR(read_flag(key, value, options.cacheable.emplace()));
     } else if (key == "idempotent") {
       SEAM_RETURN_IF_ERROR(read_flag(key, value, options.idempotent));
     } else if (key == "environment") {
@@ -159,12 +159,13 @@ std::string format_options(const ImplementationOptions& options) {
                               {"workers_max", limits.workers_max},
                               {"queue_max", limits.queue_max}};
   if (options.timeout_ms) limits_json["timeout_ms"] = *options.timeout_ms;
-  return json::serialize(json::object{{"entry", options.entry},
-                                      {"concurrency", limits.concurrency_max},
-                                      {"cacheable", options.cacheable},
-                                      {"idempotent", options.idempotent},
-                                      {"environment", std::move(environment)},
-                                      {"limits", std::move(limits_json)}});
+  json::object out{{"entry", options.entry},
+                   {"concurrency", limits.concurrency_max},
+                   {"idempotent", options.idempotent},
+                   {"environment", std::move(environment)},
+                   {"limits", std::move(limits_json)}};
+  if (options.cacheable) out["cacheable"] = *options.cacheable;
+  return json::serialize(out);
 }
 
 }  // namespace seam::functions

@@ -73,9 +73,10 @@ runtimes::ProgramPtr make_program(std::string language_title, std::string conten
   return program;
 }
 
-Registry::Registry(store::Store& store, const RuntimeMap& names, const RuntimeTable& runtimes,
-                   std::span<EventLoop* const> loops)
+Registry::Registry(store::Store& store, packages::PackageCache& packages, const RuntimeMap& names,
+                   const RuntimeTable& runtimes, std::span<EventLoop* const> loops)
     : store_(store),
+      packages_(packages),
       names_(names),
       runtimes_(runtimes),
       catalogues_(loops),
@@ -84,9 +85,8 @@ Registry::Registry(store::Store& store, const RuntimeMap& names, const RuntimeTa
   for (std::size_t i = 0; i < catalogues_.size(); ++i) catalogues_.at(i) = newest_;
 }
 
-Result<ImplementationPtr> Registry::make_implementation(const store::FunctionRow& function,
-                                                        store::ImplementationRow row,
-                                                        std::optional<std::string> content) const {
+Result<std::shared_ptr<Implementation>> Registry::make_implementation(
+    const store::FunctionRow& function, store::ImplementationRow row) const {
   auto implementation = std::make_shared<Implementation>();
   Result<ImplementationOptions> options = parse_options(row.options, ImplementationOptions{});
   if (!options) {
@@ -95,13 +95,32 @@ Result<ImplementationPtr> Registry::make_implementation(const store::FunctionRow
                             function.language_title, row.version, options.error().message));
   }
   implementation->options = *std::move(options);
-  if (content) {
-    implementation->program =
-        make_program(function.language_title, *std::move(content), implementation->options);
-    implementation->schema = stored_schema(function, row);
-  }
   implementation->row = std::move(row);
   return implementation;
+}
+
+Task<Result<runtimes::ProgramPtr>> Registry::program_of(std::string language_title,
+                                                        std::string runtime,
+                                                        const std::string& content,
+                                                        ImplementationOptions options) {
+  if (!packages::is_archive(content))
+    co_return make_program(std::move(language_title), content, options);
+  SEAM_CO_ASSIGN_OR_RETURN(const runtimes::Runtime* takes, need_runtime(runtime));
+  if (!takes->takes_folders()) {
+    co_return fail(ErrorCode::kInvalidArgument,
+                   fmt::format("the content is a .tar.gz, which the runtime {} does not take: send "
+                               "the module itself",
+                               runtime));
+  }
+  std::string hash = sha256_hex(content);
+  Result<packages::FolderPtr> folder = co_await packages_.unpack(hash, content);
+  co_await home_.schedule();
+  if (!folder) co_return std::unexpected(std::move(folder).error());
+  auto program = std::make_shared<runtimes::Program>(
+      *make_program(std::move(language_title), std::string(), options));
+  program->hash = std::move(hash);
+  program->folder = *std::move(folder);
+  co_return runtimes::ProgramPtr(std::move(program));
 }
 
 Task<Result<void>> Registry::load(store::Snapshot snapshot) {
@@ -114,6 +133,7 @@ Task<Result<void>> Registry::load(store::Snapshot snapshot) {
     functions.emplace(id, std::move(function));
   }
   std::vector<std::int64_t> routed;
+  std::vector<std::string> hashes;
   for (store::RouteRow& row : snapshot.routes) {
     routed.push_back(row.implementation_id);
     const auto found = functions.find(row.function_id);
@@ -123,15 +143,27 @@ Task<Result<void>> Registry::load(store::Snapshot snapshot) {
   for (store::ImplementationRow& row : snapshot.implementations) {
     const auto found = functions.find(row.function_id);
     if (found == functions.end()) continue;
-    std::optional<std::string> content;
-    if (std::ranges::find(routed, row.id) != routed.end()) {
-      SEAM_CO_ASSIGN_OR_RETURN(content, co_await store_.load_content(row.id));
+    hashes.push_back(row.hash);
+    SEAM_CO_ASSIGN_OR_RETURN(std::shared_ptr<Implementation> implementation,
+                             make_implementation(found->second->row, std::move(row)));
+    if (std::ranges::find(routed, implementation->row.id) != routed.end()) {
+      SEAM_CO_ASSIGN_OR_RETURN(const std::string content,
+                               co_await store_.load_content(implementation->row.id));
+      Result<runtimes::ProgramPtr> program =
+          co_await program_of(found->second->row.language_title, implementation->row.runtime,
+                              content, implementation->options);
+      // One that cannot be unpacked now (the disk is full, say) is tried again at its first call.
+      if (program) {
+        implementation->program = *std::move(program);
+        implementation->schema = stored_schema(found->second->row, implementation->row);
+      } else {
+        log_warning("function {} version {} is not ready: {}", found->second->row.language_title,
+                    implementation->row.version, program.error().message);
+      }
     }
-    SEAM_CO_ASSIGN_OR_RETURN(
-        ImplementationPtr implementation,
-        make_implementation(found->second->row, std::move(row), std::move(content)));
     found->second->implementations.push_back(std::move(implementation));
   }
+  co_await packages_.keep_only(std::move(hashes));
   std::shared_ptr<const Catalogue> next = newest_;
   for (auto& [id, function] : functions) {
     std::ranges::sort(function->implementations, std::greater<>(),
@@ -179,8 +211,9 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   const std::string runtime_name = request.runtime.empty() ? name.runtime : request.runtime;
   SEAM_CO_ASSIGN_OR_RETURN(runtimes::Runtime * runtime, need_runtime(runtime_name));
   SEAM_CO_ASSIGN_OR_RETURN(FunctionSchema schema, read_promises(request));
-  runtimes::ProgramPtr program =
-      make_program(request.language_title, std::move(request.content), request.options);
+  SEAM_CO_ASSIGN_OR_RETURN(
+      runtimes::ProgramPtr program,
+      co_await program_of(request.language_title, runtime_name, request.content, request.options));
   Result<void> prepared = co_await runtime->prepare(program);
   SEAM_CO_RETURN_IF_ERROR(std::move(prepared));
 
@@ -196,7 +229,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   version.implementation.schema = std::move(request.schema);
   version.implementation.examples = std::move(request.examples);
   version.implementation.options = format_options(request.options);
-  version.content = program->content;
+  version.content = std::move(request.content);
   SEAM_CO_ASSIGN_OR_RETURN(store::VersionWritten stored,
                            co_await store_.put_version(std::move(version)));
   co_await home_.schedule();
@@ -298,8 +331,14 @@ Task<Result<ImplementationPtr>> Registry::loaded(FunctionPtr function,
 Task<Result<ImplementationPtr>> Registry::load_at_home(FunctionPtr function,
                                                        ImplementationPtr implementation) {
   if (implementation->program) co_return implementation;
-  SEAM_CO_ASSIGN_OR_RETURN(std::string content,
+  SEAM_CO_ASSIGN_OR_RETURN(const std::string content,
                            co_await store_.load_content(implementation->row.id));
+  SEAM_CO_ASSIGN_OR_RETURN(std::shared_ptr<Implementation> full,
+                           make_implementation(function->row, implementation->row));
+  SEAM_CO_ASSIGN_OR_RETURN(
+      full->program, co_await program_of(function->row.language_title, implementation->row.runtime,
+                                         content, full->options));
+  full->schema = stored_schema(function->row, full->row);
   co_await home_.schedule();
   const FunctionPtr* current = newest_->find(function->row.language_title);
   if (current == nullptr || (*current)->row.id != function->row.id) {
@@ -309,9 +348,6 @@ Task<Result<ImplementationPtr>> Registry::load_at_home(FunctionPtr function,
   // Another call may have loaded it while this one waited.
   const ImplementationPtr* there = (*current)->by_id(implementation->row.id);
   if (there != nullptr && (*there)->program) co_return *there;
-  SEAM_CO_ASSIGN_OR_RETURN(
-      ImplementationPtr full,
-      make_implementation(function->row, implementation->row, std::move(content)));
   co_await publish(newest_->with(with_implementation(current->get(), (*current)->row, full)));
   co_return full;
 }

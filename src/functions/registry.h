@@ -15,6 +15,7 @@
 #include "base/per_loop.h"
 #include "functions/catalogue.h"
 #include "functions/names.h"
+#include "packages/package_cache.h"
 #include "runtimes/runtime.h"
 #include "store/store.h"
 
@@ -43,8 +44,8 @@ struct Written {
 class Registry {
  public:
   // Borrows all until it is gone. Changes run on the first loop.
-  Registry(store::Store& store, const RuntimeMap& names, const RuntimeTable& runtimes,
-           std::span<EventLoop* const> loops);
+  Registry(store::Store& store, packages::PackageCache& packages, const RuntimeMap& names,
+           const RuntimeTable& runtimes, std::span<EventLoop* const> loops);
 
   // Takes in what the store holds. Before the loops take calls.
   // errors    kDataLoss   an options text that cannot be read; else the store's
@@ -81,11 +82,18 @@ class Registry {
   Task<Result<ImplementationPtr>> load_at_home(FunctionPtr function,
                                                ImplementationPtr implementation);
   Task<> publish(std::shared_ptr<const Catalogue> next);
-  [[nodiscard]] Result<ImplementationPtr> make_implementation(
-      const store::FunctionRow& function, store::ImplementationRow row,
-      std::optional<std::string> content) const;
+  [[nodiscard]] Result<std::shared_ptr<Implementation>> make_implementation(
+      const store::FunctionRow& function, store::ImplementationRow row) const;
+  // The program of a content, which stays the caller's until this returns: an archive is unpacked.
+  // Resumes on home_.
+  // errors    kInvalidArgument   an archive that cannot be taken, or its runtime takes none
+  [[nodiscard]] Task<Result<runtimes::ProgramPtr>> program_of(std::string language_title,
+                                                              std::string runtime,
+                                                              const std::string& content,
+                                                              ImplementationOptions options);
 
   store::Store& store_;
+  packages::PackageCache& packages_;
   const RuntimeMap& names_;
   const RuntimeTable& runtimes_;
   PerLoop<std::shared_ptr<const Catalogue>> catalogues_;

@@ -85,6 +85,7 @@ class Exchanger {
   Result<void> send(std::string_view bytes);
   // Appends what comes to `bytes`; false at the end.
   Result<bool> receive(std::string& bytes);
+  void wait_for_ever() { deadline_ = Deadline::never(); }
 
  private:
   Result<void> wait(short events);
@@ -99,8 +100,13 @@ Result<void> Exchanger::wait(short events) {
     const nanoseconds left = deadline_.remaining(MonotonicClock::now());
     if (left <= nanoseconds(0)) return late(request_);
     const auto left_ms = std::chrono::ceil<milliseconds>(left).count();
-    pollfd polled{.fd = socket_.get(), .events = events, .revents = 0};
-    const int ready = ::poll(&polled, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000)));
+    // poll() passes over a descriptor of -1.
+    std::array<pollfd, 2> polled{{{.fd = socket_.get(), .events = events, .revents = 0},
+                                  {.fd = request_.stop_fd, .events = POLLIN, .revents = 0}}};
+    const int ready = ::poll(polled.data(), polled.size(),
+                             static_cast<int>(std::min<std::int64_t>(left_ms, 60'000)));
+    if (ready > 0 && polled[1].revents != 0)
+      return fail(ErrorCode::kCancelled, fmt::format("{}: given up", request_.url));
     if (ready > 0) return {};
     if (ready < 0 && errno != EINTR) return fail_errno("wait for a connection", errno);
   }
@@ -246,13 +252,22 @@ Result<void> receive_body(Exchanger& exchanger, const ClientRequest& request, An
     }
   }
   BodyDecoder decoder;
+  const bool parts = request.on_body && status == 200;
+  if (parts) {
+    exchanger.wait_for_ever();
+    if (!request.on_body({})) return {};
+  }
   if (head.chunked) {
     decoder.start_chunked();
   } else {
     decoder.start_length(*head.length);
   }
   for (;;) {
-    bytes.erase(0, decoder.feed(bytes, kBodyMax, body));
+    bytes.erase(0, decoder.feed(bytes, parts ? SIZE_MAX : kBodyMax, body));
+    if (parts && !body.empty()) {
+      if (!request.on_body(body)) return {};
+      body.clear();
+    }
     if (decoder.state() == BodyDecoder::State::kDone) return {};
     if (decoder.state() == BodyDecoder::State::kTooLong) return too_long();
     if (decoder.state() == BodyDecoder::State::kMalformed)

@@ -4,7 +4,9 @@
 //   Result<ClientResponse> answer = fetch({.method = Method::kGet, .url =
 //   "http://127.0.0.1:8080/health"});
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,11 @@ struct ClientRequest {
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::string body = {};
   nanoseconds timeout = seconds(60);
+  // Where it is set, the body of a 200 goes here as it comes and not into the response, however
+  // long it goes on: `timeout` then ends with the head, which an empty part announces. False: no
+  // more is wanted.
+  std::function<bool(std::string_view part)> on_body = {};
+  int stop_fd = -1;  // readable: the request is given up (a signalfd, say); borrowed
 };
 
 struct ClientResponse {
@@ -32,6 +39,7 @@ struct ClientResponse {
 // errors    kUnavailable        nothing listens there, or the connection broke; kDeadlineExceeded
 // no answer in time
 //           kInvalidArgument    not an http:// URL
+//           kCancelled          stop_fd was readable
 [[nodiscard]] Result<ClientResponse> fetch(const ClientRequest& request);
 
 }  // namespace seam::http

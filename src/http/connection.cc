@@ -95,6 +95,7 @@ void Connection::on_tick(MonotonicTime now) {
       if (waited > kLingerTime) close();
       return;
     case Phase::kHandler:
+    case Phase::kStream:
     case Phase::kClosing:
       return;
   }
@@ -103,6 +104,12 @@ void Connection::on_tick(MonotonicTime now) {
 void Connection::on_drain() {
   // What the peer sent before it could know is still answered.
   may_read_ = true;
+  if (phase_ == Phase::kStream) {
+    // What the stop wakes may end the stream, but goes on only below.
+    advancing_ = true;
+    exchange_->stop.request_stop();
+    advancing_ = false;
+  }
   advance();
 }
 
@@ -138,6 +145,8 @@ Connection::Step Connection::step() {
     case Phase::kHandler:
       if (output_pending()) static_cast<void>(flush());
       return Step::kWait;
+    case Phase::kStream:
+      return continue_stream();
     case Phase::kClosing:
       if (!flush()) return Step::kWait;
       if (!linger_) {
@@ -292,13 +301,13 @@ std::optional<Refusal> Connection::check_route(const RouteTable::Match& match) {
                               std::to_string(match.route->info.body_bytes_max)};
   if (match.route->takes_json) {
     const std::optional<std::string_view> type = exchange.header("Content-Type");
+    const std::string right =
+        match.route->takes_form ? "application/json or multipart/form-data" : "application/json";
     if (!type)
+      return Refusal{.status = 415, .message = "the request has no Content-Type: send " + right};
+    if (!is_json(*type) && !(match.route->takes_form && is_form(*type)))
       return Refusal{.status = 415,
-                     .message = "the request has no Content-Type: send application/json"};
-    if (!is_json(*type))
-      return Refusal{
-          .status = 415,
-          .message = "the Content-Type is '" + std::string(*type) + "': send application/json"};
+                     .message = "the Content-Type is '" + std::string(*type) + "': send " + right};
   }
   return std::nullopt;
 }
@@ -371,6 +380,7 @@ bool Connection::closes_after_this() const {
 void Connection::respond(Response response) {
   Exchange& exchange = *exchange_;
   loop_->shared().voice.finish(exchange, response);
+  if (response.stream != nullptr) return begin_stream(std::move(response));
   const bool closes = closes_after_this();
   const bool without_body = exchange.head.method == Method::kHead;
   const bool apart = !without_body && response.body.size() > kBodyApart;

@@ -44,7 +44,7 @@ class Connection {
   std::size_t place = 0;  // in ConnectionLoop's list
 
  private:
-  enum class Phase : std::uint8_t { kHead, kBody, kHandler, kClosing, kLingering };
+  enum class Phase : std::uint8_t { kHead, kBody, kHandler, kStream, kClosing, kLingering };
   enum class Step : std::uint8_t { kAgain, kWait };
 
   [[nodiscard]] bool on_stack_or_awaited() const { return advancing_ || handling_ || queued_; }
@@ -56,6 +56,10 @@ class Connection {
   Step run_handler();
   void finish_handler(Response response);
   void respond(Response response);
+  void begin_stream(Response response);
+  Step continue_stream();
+  void take_part(std::string part);
+  void end_stream();
   void refuse_and_close(const Refusal& refusal, bool head_known);
   void answer_without_body(Response response);
   void end_request();
@@ -97,6 +101,7 @@ class Connection {
   bool close_after_ = false;  // after the response in hand
   bool linger_ = false;
   bool discard_body_ = false;  // the route takes none
+  bool chunked_ = false;       // how the stream in hand is coded
 };
 
 }  // namespace seam::http

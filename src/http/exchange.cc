@@ -38,6 +38,7 @@ void Exchange::reset() {
   keep_small(out);
   out_body = {};
   out_sent = 0;
+  stream.reset();
   if (stop.stop_requested()) stop = {};
 }
 

@@ -46,6 +46,7 @@ struct Exchange final : Request {
   std::string out_body;  // a large body, sent after `out` without being copied
   std::size_t out_sent = 0;
   std::stop_source stop;
+  std::unique_ptr<BodyStream> stream;  // of the response in hand, while it goes on
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const override;
   [[nodiscard]] std::vector<std::pair<std::string_view, std::string_view>> headers() const override;

@@ -5,6 +5,7 @@
 //   R"({"hello":"world"})"); }
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -46,12 +47,33 @@ class Request {
       const = 0;
 };
 
+// The body of a response that comes over time, such as a log that is followed.
+//
+//   class Ticks final : public BodyStream {
+//     Task<std::string> next() override { co_await loop_.sleep(…); co_return "tick\n"; }
+//   };
+//
+// thread    its connection's loop.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  // The next part of the body, or an empty one at its end. Asked for only once the socket has taken
+  // all parts before, so a slow client holds one part and no more: keep it below 64 KiB or so.
+  // Must end soon after Request::gone is requested: the client has gone, or the server drains; what
+  // it gives then is still sent where it can be. Destroyed only while no next() is awaited.
+  [[nodiscard]] virtual Task<std::string> next() = 0;
+};
+
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;  // empty with status 204
   std::vector<std::pair<std::string, std::string>>
       headers;  // beside Content-Type, Content-Length, Date, Connection
+  // Where there is one, the body is what it gives, in chunks to HTTP/1.1 and until the connection
+  // closes to HTTP/1.0, and `body` is ignored. HEAD asks it for nothing. Of the Request, only
+  // `gone` stays valid.
+  std::unique_ptr<BodyStream> stream = nullptr;
 
   [[nodiscard]] static Response json(int status, std::string body) {
     return {.status = status,

@@ -129,8 +129,12 @@ void append_response(std::string& out, const Response& response, const ResponseF
       out += "\r\nContent-Type: ";
       append_text(out, response.content_type);
     }
-    out += "\r\nContent-Length: ";
-    append_number(out, response.body.size());
+    if (form.chunked) {
+      out += "\r\nTransfer-Encoding: chunked";
+    } else if (!form.until_close) {
+      out += "\r\nContent-Length: ";
+      append_number(out, response.body.size());
+    }
   }
   for (const auto& [name, value] : response.headers) {
     out += "\r\n";

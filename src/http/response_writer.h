@@ -14,6 +14,8 @@ struct ResponseForm {
   std::string_view date;          // as IMF-fixdate: "Sun, 06 Nov 1994 08:49:37 GMT"
   bool without_body = false;      // to HEAD: all but the body
   bool close = false;             // adds Connection: close
+  bool chunked = false;           // Transfer-Encoding in the place of Content-Length
+  bool until_close = false;       // neither: the end of the connection ends the body
   bool keep_alive_named = false;  // adds Connection: keep-alive, which HTTP/1.0 needs
 };
 

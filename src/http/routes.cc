@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -126,10 +127,15 @@ void RouteTable::add_route(RouteInfo info, RouteHandler handler) {
   std::unique_ptr<Route>& place = node->routes[static_cast<std::size_t>(info.method)];
   CHECK(place == nullptr);  // two routes of one method and path
   const bool takes_json = std::ranges::any_of(info.parameters, [](const ParameterInfo& parameter) {
-    return parameter.place == ParameterPlace::kBody;
+    return parameter.place == ParameterPlace::kBody ||
+           parameter.place == ParameterPlace::kFormOrBody;
+  });
+  const bool takes_form = std::ranges::any_of(info.parameters, [](const ParameterInfo& parameter) {
+    return parameter.place == ParameterPlace::kFormOrBody;
   });
   CHECK(!takes_json || info.body_bytes_max > 0);
-  place = std::make_unique<Route>(Route{std::move(info), std::move(handler), takes_json});
+  place =
+      std::make_unique<Route>(Route{std::move(info), std::move(handler), takes_json, takes_form});
   root_->in_order.push_back(place.get());
 }
 

@@ -29,6 +29,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "http/message.h"
+#include "http/multipart.h"
 
 namespace seam::http {
 
@@ -61,7 +62,15 @@ struct JsonBody {
   std::string_view text;
 };
 
-enum class ParameterPlace : std::uint8_t { kPath, kQuery, kHeader, kBody };
+// The body, which must have been sent as application/json or as multipart/form-data
+// (http/multipart.h) (415 otherwise); not yet parsed. `form` is the Content-Type of the latter, and
+// empty with JSON.
+struct FormOrJsonBody {
+  std::string_view text;
+  std::string_view form;
+};
+
+enum class ParameterPlace : std::uint8_t { kPath, kQuery, kHeader, kBody, kFormOrBody };
 
 struct ParameterInfo {
   ParameterPlace place;
@@ -119,7 +128,8 @@ class RouteTable {
   struct Route {
     RouteInfo info;
     RouteHandler handler;
-    bool takes_json = false;  // a parameter is JsonBody: other content types are refused with 415
+    bool takes_json = false;  // a parameter is a body: other content types are refused with 415
+    bool takes_form = false;  // it is FormOrJsonBody
   };
   struct Match {
     const Route* route = nullptr;               // null: see allow
@@ -220,6 +230,17 @@ struct Reader<JsonBody> {
   static ParameterInfo info() { return {ParameterPlace::kBody, "body", "object", true}; }
   static bool read(JsonBody& out, const Source& from) {
     out.text = from.request.body;
+    return true;
+  }
+};
+
+template <>
+struct Reader<FormOrJsonBody> {
+  static ParameterInfo info() { return {ParameterPlace::kFormOrBody, "body", "object", true}; }
+  static bool read(FormOrJsonBody& out, const Source& from) {
+    out.text = from.request.body;
+    const auto type = from.request.header("Content-Type");
+    if (type && is_form(*type)) out.form = *type;
     return true;
   }
 };

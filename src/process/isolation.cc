@@ -176,10 +176,12 @@ IsolationProbe try_isolation(const CgroupTree& cgroups) {
   means.seccomp = filter.has_value() && filters;
 
   add_namespaces(report, plan, good);
-  report.layers.push_back({"own root", good, true,
-                           good ? "a small read-only tmpfs with /usr, a private /tmp and /proc"
-                                : why + "; Linux 5.12 or later is needed",
-                           "a worker could see the files of the machine"});
+  report.layers.push_back(
+      {"own root", good, true,
+       good ? "a small read-only tmpfs with /usr, a private /tmp and /proc"
+            : why + "; Linux 5.12 or later is needed, and in a container a system call filter "
+                    "that lets it mount (docs/installing.md)",
+       "a worker could see the files of the machine"});
   report.layers.push_back(
       {"own uid", own_uid, false,
        own_uid ? fmt::format("from {}", kWorkerUidFirst)

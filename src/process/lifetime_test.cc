@@ -238,7 +238,7 @@ TEST(OrdinaryUser, AllOfThisHoldsToo) {
   if (child == 0) {
     ::unsetenv("GTEST_OUTPUT");  // the report is the parent's, in a folder of its own
     CHECK(::setgroups(0, nullptr) == 0);
-    CHECK(::setresgid(65534, 65534, 65534) == 0 && ::setresuid(65534, 65534, 65534) == 0);
+    CHECK(::setresgid(65533, 65533, 65533) == 0 && ::setresuid(65534, 65534, 65534) == 0);
     for (const char* path : {SEAM_ZYGOTE_LIBRARY, SEAM_ZYGOTE_SCRIPT, SEAM_ESCAPE_FOLDER})
       if (::access(path, R_OK) != 0) ::_exit(kUnreachable);
     const char* const arguments[] = {

@@ -59,15 +59,19 @@ SandboxResult enter_cgroups(std::span<const int> files) {
   return {};
 }
 
-// The ids of the new namespace are the one that runs us, under the name `inside`.
-SandboxResult map_user(std::uint32_t inside, uid_t uid, gid_t gid) {
+struct Ids {
+  std::uint32_t uid;
+  std::uint32_t gid;
+};
+
+// The ids of the new namespace are the ones that run us, under the names `inside`.
+SandboxResult map_user(Ids inside, Ids outside) {
   if (SandboxResult done = write_text("/proc/self/setgroups", "deny"); !done) return done;
-  const std::string name = std::to_string(inside);
-  if (SandboxResult done =
-          write_text("/proc/self/uid_map", name + " " + std::to_string(uid) + " 1");
-      !done)
-    return done;
-  return write_text("/proc/self/gid_map", name + " " + std::to_string(gid) + " 1");
+  const auto map = [](const char* path, std::uint32_t in, std::uint32_t out) {
+    return write_text(path, std::to_string(in) + " " + std::to_string(out) + " 1");
+  };
+  if (SandboxResult done = map("/proc/self/uid_map", inside.uid, outside.uid); !done) return done;
+  return map("/proc/self/gid_map", inside.gid, outside.gid);
 }
 
 SandboxResult limit(__rlimit_resource resource, std::uint64_t value) {
@@ -165,10 +169,12 @@ SandboxResult enter_sandbox(const SandboxPlan& plan, std::span<const int> cgroup
   if (SandboxResult done = enter_cgroups(cgroup_files); !done) return done;
   if (plan.isolated) {
     if (plan.user_namespace) {
-      if (SandboxResult done = map_user(plan.uid, plan.outer_uid, plan.outer_gid); !done)
-        return done;
+      const Ids inside{.uid = plan.uid, .gid = plan.uid};
+      const Ids outside{.uid = plan.outer_uid, .gid = plan.outer_gid};
+      if (SandboxResult done = map_user(inside, outside); !done) return done;
     }
-    if (::sethostname("seam", 4) != 0) return failure("sethostname");
+    // A container's system call filter may forbid it; then workers see the container's name.
+    if (::sethostname("seam", 4) != 0 && errno != EPERM) return failure("sethostname");
     const MountView view{.binds = plan.binds,
                          .tmp_bytes = plan.disk_bytes_max,
                          .uid = plan.uid,
@@ -199,8 +205,9 @@ SandboxResult enter_sandbox(const SandboxPlan& plan, std::span<const int> cgroup
 SandboxResult enter_zygote_view(const SandboxPlan& plan) {
   if (plan.isolated) {
     if (plan.user_namespace) {
-      if (SandboxResult done = map_user(plan.outer_uid, plan.outer_uid, plan.outer_gid); !done)
-        return done;
+      // Each by its own name: the workers forked here map them once more.
+      const Ids same{.uid = plan.outer_uid, .gid = plan.outer_gid};
+      if (SandboxResult done = map_user(same, same); !done) return done;
     }
     const MountView view{.binds = plan.binds,
                          .tmp_bytes = 1U << 20U,

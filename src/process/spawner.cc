@@ -68,6 +68,8 @@ Spawner::~Spawner() {
 
 const IsolationReport& Spawner::report() const { return impl_->process.report(); }
 
+bool Spawner::isolated() const { return impl_->process.isolated(); }
+
 bool Spawner::alive() const { return !impl_->gone.load(); }
 
 void Spawner::Impl::listen() {
@@ -194,8 +196,12 @@ Task<Result<SpawnedWorker>> Spawner::start_zygote(WorkerSpec spec) {
                                           std::move(payload));
 }
 
-Task<Result<SpawnedWorker>> Spawner::fork_worker(std::uint64_t zygote_id) {
-  co_return co_await Impl::ask_for_worker(impl_.get(), RequestKind::kFork, encode(zygote_id));
+Task<Result<SpawnedWorker>> Spawner::fork_worker(std::uint64_t zygote_id,
+                                                 std::vector<ReadOnlyBind> binds) {
+  WireWriter out;
+  out.u64(zygote_id);
+  write_binds(out, binds);
+  co_return co_await Impl::ask_for_worker(impl_.get(), RequestKind::kFork, out.bytes());
 }
 
 Task<Result<void>> Spawner::set_memory_limit(std::uint64_t worker_id, std::uint64_t bytes_max) {

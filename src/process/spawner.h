@@ -52,6 +52,8 @@ struct WorkerSpec {
       environment;  // "KEY=value"; nothing of the server's own environment is passed on
   std::vector<ReadOnlyBind>
       binds;  // beside /usr, /lib, /lib64, a private /tmp, a minimal /dev and /proc
+  // What a zygote sees beside `binds` and its workers do not: where the binds of a fork come from.
+  std::vector<ReadOnlyBind> zygote_binds = {};
   WorkerLimits limits;
 };
 
@@ -90,6 +92,7 @@ class SpawnerProcess {
 
   [[nodiscard]] const IsolationReport& report() const { return report_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] bool isolated() const { return isolated_; }
 
  private:
   friend class Spawner;
@@ -99,6 +102,7 @@ class SpawnerProcess {
   pid_t pid_ = -1;
   std::string cgroup_name_;  // empty: it makes no groups
   IsolationReport report_;
+  bool isolated_ = true;
 };
 
 // The server's side. Its calls may come from any loop; they resume on the loop they came from. At
@@ -114,6 +118,8 @@ class Spawner {
   Spawner& operator=(const Spawner&) = delete;
 
   [[nodiscard]] const IsolationReport& report() const;
+  // Whether workers have mounts of their own: without, a worker sees a bind at its host path.
+  [[nodiscard]] bool isolated() const;
   // False once the spawner has ended: no worker can be started any more. Any thread.
   [[nodiscard]] bool alive() const;
 
@@ -129,8 +135,11 @@ class Spawner {
   // fork_worker(). See guests/python/zygote.py for its part. The limits and binds are those of the
   // workers. `id` of what is returned names it for fork_worker().
   [[nodiscard]] Task<Result<SpawnedWorker>> start_zygote(WorkerSpec spec);
-  // errors    as spawn(); kNotFound   the zygote has ended: start another
-  [[nodiscard]] Task<Result<SpawnedWorker>> fork_worker(std::uint64_t zygote_id);
+  // `binds` are this worker's own, beside the zygote's: each lies within one of its zygote_binds.
+  // errors    as spawn(); kNotFound          the zygote has ended: start another
+  //                       kInvalidArgument   a bind that the zygote does not see
+  [[nodiscard]] Task<Result<SpawnedWorker>> fork_worker(std::uint64_t zygote_id,
+                                                        std::vector<ReadOnlyBind> binds = {});
 
   // Changes the memory limit of a running worker (a warm one that gets its tenant). Without a
   // cgroup: RLIMIT_DATA.

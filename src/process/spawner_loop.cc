@@ -127,8 +127,9 @@ void SpawnerLoop::handle(std::string_view bytes) {
     }
     case RequestKind::kFork: {
       const std::uint64_t zygote = in.u64();
+      const std::vector<ReadOnlyBind> binds = read_binds(in);
       CHECK(in.done());
-      return fork_from(request, zygote);
+      return fork_from(request, zygote, binds);
     }
     case RequestKind::kSetMemoryLimit: {
       const std::uint64_t id = in.u64();

@@ -88,7 +88,8 @@ class SpawnerLoop {
   bool read_requests();  // false: the server has gone
   void handle(std::string_view bytes);
   void spawn(std::uint64_t request, WorkerSpec spec, bool zygote);
-  void fork_from(std::uint64_t request, std::uint64_t zygote_id);
+  void fork_from(std::uint64_t request, std::uint64_t zygote_id,
+                 const std::vector<ReadOnlyBind>& binds);
   void set_memory_limit(std::uint64_t request, std::uint64_t id, std::uint64_t bytes_max);
   void reap(std::uint64_t request, std::uint64_t id);
   void tell_memory(std::uint64_t request, std::uint64_t id);

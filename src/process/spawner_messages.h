@@ -18,11 +18,30 @@ namespace seam::process {
 enum class RequestKind : std::uint32_t {
   kSpawn = 1,       // spec → u64 id, u32 pid; descriptors: output, pidfd, socket
   kStartZygote,     // spec → the same without socket
-  kFork,            // u64 zygote → as kSpawn
+  kFork,            // u64 zygote, binds → as kSpawn
   kSetMemoryLimit,  // u64 worker, u64 bytes → nothing
   kReap,            // u64 worker → u32 status, u32 memory exceeded
   kMemoryBytes,     // u64 worker → u64 bytes
 };
+
+inline void write_binds(WireWriter& out, const std::vector<ReadOnlyBind>& binds) {
+  out.u32(static_cast<std::uint32_t>(binds.size()));
+  for (const ReadOnlyBind& bind : binds) {
+    out.text(bind.host_path);
+    out.text(bind.sandbox_path);
+  }
+}
+
+inline std::vector<ReadOnlyBind> read_binds(WireReader& in) {
+  std::vector<ReadOnlyBind> binds;
+  const std::uint32_t count = in.u32();
+  for (std::uint32_t index = 0; index < count && !in.failed(); ++index) {
+    std::string host_path = in.text();
+    std::string sandbox_path = in.text();
+    binds.push_back({std::move(host_path), std::move(sandbox_path)});
+  }
+  return binds;
+}
 
 inline void write_spec(WireWriter& out, const WorkerSpec& spec) {
   const auto texts = [&out](const std::vector<std::string>& all) {
@@ -32,11 +51,8 @@ inline void write_spec(WireWriter& out, const WorkerSpec& spec) {
   out.text(spec.name);
   texts(spec.argv);
   texts(spec.environment);
-  out.u32(static_cast<std::uint32_t>(spec.binds.size()));
-  for (const ReadOnlyBind& bind : spec.binds) {
-    out.text(bind.host_path);
-    out.text(bind.sandbox_path);
-  }
+  write_binds(out, spec.binds);
+  write_binds(out, spec.zygote_binds);
   out.u64(spec.limits.memory_bytes_max);
   out.u32(spec.limits.processes_max);
   out.u64(spec.limits.disk_bytes_max);
@@ -55,12 +71,8 @@ inline WorkerSpec read_spec(WireReader& in) {
   spec.name = in.text();
   spec.argv = texts();
   spec.environment = texts();
-  const std::uint32_t binds = in.u32();
-  for (std::uint32_t index = 0; index < binds && !in.failed(); ++index) {
-    std::string host_path = in.text();
-    std::string sandbox_path = in.text();
-    spec.binds.push_back({std::move(host_path), std::move(sandbox_path)});
-  }
+  spec.binds = read_binds(in);
+  spec.zygote_binds = read_binds(in);
   spec.limits.memory_bytes_max = in.u64();
   spec.limits.processes_max = in.u32();
   spec.limits.disk_bytes_max = in.u64();

@@ -84,6 +84,7 @@ Result<SpawnerProcess> SpawnerProcess::start(const SpawnerOptions& options) {
   SpawnerProcess process;
   process.socket_ = std::move(ours);
   process.pid_ = pid;
+  process.isolated_ = options.isolation == Isolation::kRequired;
   if (options.isolation == Isolation::kRequired) process.cgroup_name_ = std::move(name);
   Message message;
   const int error_number = receive_message(process.socket_.get(), message);
@@ -110,7 +111,8 @@ SpawnerProcess::SpawnerProcess(SpawnerProcess&& other) noexcept
     : socket_(std::move(other.socket_)),
       pid_(std::exchange(other.pid_, -1)),
       cgroup_name_(std::move(other.cgroup_name_)),
-      report_(std::move(other.report_)) {}
+      report_(std::move(other.report_)),
+      isolated_(other.isolated_) {}
 
 SpawnerProcess& SpawnerProcess::operator=(SpawnerProcess&& other) noexcept {
   if (this != &other) {
@@ -119,6 +121,7 @@ SpawnerProcess& SpawnerProcess::operator=(SpawnerProcess&& other) noexcept {
     pid_ = std::exchange(other.pid_, -1);
     cgroup_name_ = std::move(other.cgroup_name_);
     report_ = std::move(other.report_);
+    isolated_ = other.isolated_;
   }
   return *this;
 }

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "base/check.h"
@@ -64,6 +65,16 @@ std::string seen_outside(const std::string& text, const std::vector<ReadOnlyBind
       return bind.host_path + text.substr(bind.sandbox_path.size());
   }
   return text;
+}
+
+// Where a process that has `binds` sees a host path; empty where it does not.
+std::string seen_inside(const std::string& host_path, const std::vector<ReadOnlyBind>& binds) {
+  for (const ReadOnlyBind& bind : binds) {
+    if (host_path == bind.host_path) return bind.sandbox_path;
+    if (host_path.starts_with(bind.host_path + "/"))
+      return bind.sandbox_path + host_path.substr(bind.host_path.size());
+  }
+  return {};
 }
 
 WorkerSpec seen_outside(WorkerSpec spec) {
@@ -148,7 +159,11 @@ void SpawnerLoop::spawn(std::uint64_t request, WorkerSpec spec, bool zygote) {
   auto worker = std::make_unique<Worker>();
   Result<ChildEnds> ends = prepare(*worker, spec, zygote);
   if (!ends) return reply_error(request, ends.error().code, ends.error().message);
-  const SandboxPlan plan = plan_for(*worker, spec);
+  SandboxPlan plan = plan_for(*worker, spec);
+  if (zygote) {
+    for (const ReadOnlyBind& bind : spec.zygote_binds)
+      plan.binds.push_back({bind.host_path, bind.sandbox_path});
+  }
   if (!plan.isolated) spec = seen_outside(std::move(spec));
   int pidfd = -1;
   const unsigned long flags = zygote ? zygote_clone_flags(plan) : sandbox_clone_flags(plan);
@@ -263,10 +278,18 @@ void SpawnerLoop::finish_start(Worker& worker) {
       fmt::format("{}: {}", what, std::generic_category().message(error_number)));
 }
 
-void SpawnerLoop::fork_from(std::uint64_t request, std::uint64_t zygote_id) {
+void SpawnerLoop::fork_from(std::uint64_t request, std::uint64_t zygote_id,
+                            const std::vector<ReadOnlyBind>& binds) {
   Worker* const zygote = find(zygote_id);
   if (zygote == nullptr || !zygote->is_zygote || zygote->status || !zygote->control)
     return reply_error(request, ErrorCode::kNotFound, "the zygote has ended");
+  std::vector<SandboxBind> own;
+  for (const ReadOnlyBind& bind : binds) {
+    own.push_back({seen_inside(bind.host_path, zygote->spec.zygote_binds), bind.sandbox_path});
+    if (own.back().source.empty())
+      return reply_error(request, ErrorCode::kInvalidArgument,
+                         fmt::format("the zygote does not see {}", bind.host_path));
+  }
   auto fork = std::make_unique<Fork>();
   fork->worker = std::make_unique<Worker>();
   Result<ChildEnds> ends = prepare(*fork->worker, zygote->spec, false);
@@ -276,6 +299,7 @@ void SpawnerLoop::fork_from(std::uint64_t request, std::uint64_t zygote_id) {
   fork->plan = plan_for(*fork->worker, zygote->spec);
   // The zygote sees the binds where its workers will.
   for (SandboxBind& bind : fork->plan.binds) bind.source = bind.target;
+  std::ranges::move(own, std::back_inserter(fork->plan.binds));
   zygote->forks.push_back(std::move(fork));
   if (zygote->forks.size() == 1) send_fork(*zygote);
 }

@@ -82,19 +82,20 @@ void LoopPool::grow(Slot& slot) {
   if (slot.wants || slot.adopting > 0 || slot.workers.size() >= slot.capacity()) return;
   const MonotonicTime now = MonotonicClock::now();
   if (!slot.workers.empty() && now - slot.waiting.front()->admitted_at < kGrowAfter) return;
-  if (!warm_.empty()) {
+  const bool own = slot.program->folder != nullptr;
+  if (!own && !warm_.empty()) {
     Worker& worker = *warm_.back();
     warm_.pop_back();
     adopt(slot, worker);
     refill();
     return;
   }
-  if (launching_ + booting_ == 0 && now < start_not_before_) {
+  if ((own || starting() == 0) && now < start_not_before_) {
     if (slot.workers.empty()) fail_waiting(slot, start_error_);
     return;
   }
   slot.wants = true;
-  wanting_.push_back(&slot);
+  (own ? wanting_own_ : wanting_).push_back(&slot);
   refill();
 }
 
@@ -147,6 +148,18 @@ void LoopPool::on_worker_ready(Worker& worker) {
   --booting_;
   start_failures_ = 0;
   start_not_before_ = {};
+  if (worker.meant_for) {
+    --own_starting_;
+    Slot& slot = slots_.at(worker.meant_for->id);  // kept while it wants
+    slot.wants = false;
+    if (slot.released && slot.waiting.empty()) {
+      retire(worker);
+    } else {
+      adopt(slot, worker);
+    }
+    refill();
+    return;
+  }
   while (!wanting_.empty()) {
     Slot& slot = *wanting_.front();
     wanting_.pop_front();
@@ -184,10 +197,8 @@ void LoopPool::on_call_end(Worker& worker, PendingCall& call,
   if (worker.state() == Worker::State::kIdle) {
     // Another program has waited long while all room is taken: this worker makes place, or calls
     // that never end coming would keep the other out.
-    constexpr milliseconds kOthersWaitMax{100};
     const bool others_wait =
-        !wanting_.empty() && wanting_.front() != &slot && !wanting_.front()->waiting.empty() &&
-        now - wanting_.front()->waiting.front()->admitted_at > kOthersWaitMax &&
+        (has_waited_long(wanting_, slot, now) || has_waited_long(wanting_own_, slot, now)) &&
         workers_.size() + launching_ >= options_.workers_max;
     if (worker.retire || others_wait || worker.calls() >= options_.limits.calls_max) {
       retire(worker);
@@ -196,8 +207,15 @@ void LoopPool::on_call_end(Worker& worker, PendingCall& call,
     }
   }
   dispatch(slot);
-  if (!wanting_.empty()) refill();
+  if (!wanting_.empty() || !wanting_own_.empty()) refill();
   call.outcome.set(std::move(outcome));  // last: it resumes who waits, who may call again
+}
+
+bool LoopPool::has_waited_long(const std::deque<Slot*>& wanting, const Slot& other,
+                               MonotonicTime now) const {
+  constexpr milliseconds kOthersWaitMax{100};
+  return !wanting.empty() && wanting.front() != &other && !wanting.front()->waiting.empty() &&
+         now - wanting.front()->waiting.front()->admitted_at > kOthersWaitMax;
 }
 
 void LoopPool::end_early(PendingCall& call, Error error) {
@@ -249,21 +267,42 @@ Task<> LoopPool::end_worker(std::uint64_t id) {
   workers_.erase(found);
   if (!worker->was_ready()) {
     --booting_;
-    start_failed(worker->start_error(exit));
+    start_failed(worker->start_error(exit), worker->meant_for);
   } else {
     worker->explain_end(exit);
   }
   refill();
 }
 
+// Starts workers for programs with a folder, as far as there is room; they go before warm ones,
+// which are started anew when there is room for both.
+void LoopPool::start_own() {
+  while (!wanting_own_.empty() && launching_ + booting_ < options_.limits.starts_at_once_max) {
+    Slot& slot = *wanting_own_.front();
+    if (slot.waiting.empty()) {  // its calls have ended, or another of its workers took them
+      wanting_own_.pop_front();
+      slot.wants = false;
+      continue;
+    }
+    if (MonotonicClock::now() < start_not_before_) return;
+    if (workers_.size() + launching_ >= options_.workers_max) {
+      evict_one(Evict::kWarmToo);
+      return;
+    }
+    wanting_own_.pop_front();
+    start(start_worker(slot.program));
+  }
+}
+
 void LoopPool::refill() {
   if (closed_) return;
+  start_own();
   const std::size_t warm_missing =
       options_.limits.warm_per_loop -
       std::min<std::size_t>(options_.limits.warm_per_loop, warm_.size());
   const std::size_t needed =
       std::min<std::size_t>(wanting_.size() + warm_missing, options_.limits.starts_at_once_max);
-  while (launching_ + booting_ < needed) {
+  while (starting() < needed) {
     if (MonotonicClock::now() < start_not_before_) break;
     // What no retry cures is tried again for a call only, not to keep a warm worker.
     if (start_failures_ > 0 && wanting_.empty() &&
@@ -271,20 +310,22 @@ void LoopPool::refill() {
       break;
     if (workers_.size() + launching_ >= options_.workers_max) {
       // The room comes when the other has ended, which calls this again.
-      if (!wanting_.empty()) evict_one();
+      if (!wanting_.empty()) evict_one(Evict::kIdle);
       break;
     }
-    start(start_worker());
+    start(start_worker(nullptr));
   }
   ensure_maintenance();
 }
 
-Task<> LoopPool::start_worker() {
+Task<> LoopPool::start_worker(ProgramPtr meant_for) {
   ++launching_;
-  Result<process::SpawnedWorker> process = co_await launcher_.launch();
+  if (meant_for) ++own_starting_;
+  std::string folder = meant_for ? *meant_for->folder : std::string();
+  Result<process::SpawnedWorker> process = co_await launcher_.launch(std::move(folder));
   --launching_;
   if (!process) {
-    start_failed(std::move(process).error());
+    start_failed(std::move(process).error(), meant_for);
     co_return;
   }
   ++started_;
@@ -293,23 +334,36 @@ Task<> LoopPool::start_worker() {
   auto worker =
       std::make_unique<Worker>(loop_, *std::move(process), kind_, static_cast<WorkerOwner&>(*this));
   Worker& made = *worker;
+  if (meant_for) made.folder = launcher_.seen_folder(*meant_for->folder);
+  made.meant_for = std::move(meant_for);
   CHECK(workers_.emplace(id, std::move(worker)).second);
   ensure_ticking();
   if (closed_) retire(made);
 }
 
-void LoopPool::start_failed(Error error) {
+void LoopPool::start_failed(Error error, const ProgramPtr& meant_for) {
+  if (meant_for) --own_starting_;
   if (closed_) return;
   ++start_failures_ever_;
-  start_not_before_ = MonotonicClock::now() + backoff_after(++start_failures_);
+  // What is wrong with one program's folder does not keep others from starting.
+  const bool is_folder = meant_for && error.code == ErrorCode::kFailedPrecondition;
+  if (is_folder && error.message.starts_with("bind "))
+    error.message.append("; start the server again to have it unpacked again");
+  if (!is_folder) start_not_before_ = MonotonicClock::now() + backoff_after(++start_failures_);
   if (error.code != ErrorCode::kFailedPrecondition) error.code = ErrorCode::kUnavailable;
   // What the spawner says of a program that cannot be executed.
   if (error.message.starts_with("run ")) error.message.append("; ").append(kind_.install_remedy);
   error.message.insert(0, "cannot start a worker: ");
-  start_error_ = std::move(error);
-  log_warning("{}", start_error_.message);
+  log_warning("{}", error.message);
+  if (!is_folder) start_error_ = error;
   ensure_maintenance();
-  if (launching_ + booting_ > 0) return;  // another start may serve those who want one
+  if (meant_for) {
+    Slot& slot = slots_.at(meant_for->id);
+    slot.wants = false;
+    if (slot.workers.empty()) fail_waiting(slot, error);
+    return;
+  }
+  if (starting() > 0) return;  // another start may serve those who want one
   const std::deque<Slot*> wanting = std::exchange(wanting_, {});
   for (Slot* slot : wanting) slot->wants = false;
   const Error told = start_error_;
@@ -318,7 +372,7 @@ void LoopPool::start_failed(Error error) {
   }
 }
 
-bool LoopPool::evict_one() {
+void LoopPool::evict_one(Evict which) {
   Worker* oldest = nullptr;
   for (const auto& [id, slot] : slots_) {
     for (Worker* worker : slot.idle) {
@@ -328,14 +382,14 @@ bool LoopPool::evict_one() {
   // One that ends already makes the room that is wanted.
   const bool one_ends = std::ranges::any_of(
       workers_, [](const auto& entry) { return entry.second->state() == Worker::State::kDone; });
-  if (oldest == nullptr || one_ends) return false;
-  retire(*oldest);
-  return true;
+  if (oldest == nullptr && which == Evict::kWarmToo && !warm_.empty()) oldest = warm_.back();
+  if (oldest != nullptr && !one_ends) retire(*oldest);
 }
 
 void LoopPool::release(const std::string& program_id) {
   const auto found = slots_.find(program_id);
   if (found == slots_.end()) return;
+  found->second.released = true;
   const std::vector<Worker*> workers = found->second.workers;
   for (Worker* worker : workers) {
     if (std::ranges::find(found->second.idle, worker) != found->second.idle.end()) {

@@ -5,7 +5,8 @@
 //
 // A program's calls go, in the order they came, to its idle worker that was used last: one hot
 // worker before two cool ones. Another worker is started only where a call has waited kGrowAfter
-// with all of them busy. A worker is one program's for life; empty ones are kept ready.
+// with all of them busy. A worker is one program's for life; empty ones are kept ready. A program
+// with a folder needs workers that see it, which are started for it alone.
 //
 //   Outcome outcome = co_await pool.run(program, &call, &sink, call.deadline);   // on the loop
 
@@ -68,7 +69,8 @@ class LoopPool final : WorkerOwner {
     std::deque<PendingCall*> waiting;  // the oldest in front
     std::size_t running = 0;
     std::size_t adopting = 0;  // workers whose memory limit is being set
-    bool wants = false;        // is in wanting_
+    bool wants = false;        // is in wanting_ or wanting_own_, or its own worker starts
+    bool released = false;
     [[nodiscard]] std::size_t capacity() const;
   };
   using Slots = std::unordered_map<std::string, Slot>;
@@ -89,9 +91,16 @@ class LoopPool final : WorkerOwner {
   void end_early(PendingCall& call, Error error);
 
   void refill();
-  [[nodiscard]] Task<> start_worker();
-  void start_failed(Error error);
-  bool evict_one();
+  [[nodiscard]] Task<> start_worker(ProgramPtr meant_for);
+  // `meant_for` as Worker's.
+  void start_failed(Error error, const ProgramPtr& meant_for);
+  void start_own();
+  [[nodiscard]] bool has_waited_long(const std::deque<Slot*>& wanting, const Slot& other,
+                                     MonotonicTime now) const;
+  enum class Evict : std::uint8_t { kIdle, kWarmToo };
+  void evict_one(Evict which);
+  // Of workers for whoever wants one.
+  [[nodiscard]] std::size_t starting() const { return launching_ + booting_ - own_starting_; }
   void retire(Worker& worker);
   void detach(Worker& worker);
   [[nodiscard]] Task<> end_worker(std::uint64_t id);
@@ -109,11 +118,14 @@ class LoopPool final : WorkerOwner {
   Slots slots_;  // erased in maintain() alone, so that references to them hold elsewhere
   std::unordered_map<std::uint64_t, std::unique_ptr<Worker>> workers_;  // by id
   std::vector<Worker*> warm_;
-  std::deque<Slot*> wanting_;  // in the order they began to want a worker
-  CallLink calls_;             // all of them, running and waiting
+  // In the order they began to want a worker: any, or one of their own.
+  std::deque<Slot*> wanting_;
+  std::deque<Slot*> wanting_own_;
+  CallLink calls_;  // all of them, running and waiting
   std::size_t calls_count_ = 0;
-  std::size_t launching_ = 0;  // not yet in workers_
-  std::size_t booting_ = 0;    // in workers_, not yet ready
+  std::size_t launching_ = 0;     // not yet in workers_
+  std::size_t booting_ = 0;       // in workers_, not yet ready
+  std::size_t own_starting_ = 0;  // of those two, meant for one program
   std::uint64_t started_ = 0;
   std::uint64_t start_failures_ever_ = 0;
   std::uint32_t start_failures_ = 0;  // in a row

@@ -42,9 +42,13 @@ struct Program {
       id;  // unique for as long as the server runs: "implementation:17", "session:<uuid>:<hash>"
   std::string tenant;  // whose it is; programs of two tenants never share a process
   std::string language_title;
-  std::string content;  // source text in UTF-8, or a WebAssembly module
-  std::string hash;     // SHA-256 of content, hexadecimal
-  std::string entry;    // an export to call; empty for the default
+  std::string content;  // source text in UTF-8, or a WebAssembly module; empty with a folder
+  // The files of a program that was sent as an archive: an absolute path, or null. Workers of this
+  // program see it read-only. Shared: its owner removes it when the last program has let go.
+  std::shared_ptr<const std::string> folder;
+  std::string hash;  // SHA-256 of content as it was sent, hexadecimal
+  std::string
+      entry;  // an export to call; with a folder "file" or "file:export"; empty for the default
   std::map<std::string, std::string> environment;
   ProgramLimits limits;
 };
@@ -128,6 +132,9 @@ class Runtime {
 
   // "nodejs", "python", "wasm": the language of the runtime map. Static text.
   [[nodiscard]] virtual std::string_view name() const = 0;
+
+  // Whether programs may have a folder.
+  [[nodiscard]] virtual bool takes_folders() const { return false; }
 
   // Checks that the program can be loaded (a module is compiled) before it is stored. Any loop;
   // resumes on it. errors    kInvalidArgument   the content is not acceptable; details holds

@@ -69,7 +69,7 @@ void Worker::begin(PendingCall& call) {
   std::array<process::FrameView, 2> frames;
   std::size_t count = 0;
   if (!loaded_) {
-    header = load_header(*program_);
+    header = load_header(*program_, folder);
     header_size = u32_bytes(header.size());
     load_parts = {view(header_size), header, program_->content};
     frames[count++] = {static_cast<std::uint8_t>(FrameType::kLoad), load_parts};

@@ -129,6 +129,8 @@ class Worker final : process::FrameReceiver {
   [[nodiscard]] bool waits_for_time() const { return half_ended_ || state_ == State::kStarting; }
 
   // The pool's own notes.
+  ProgramPtr meant_for;  // the one whose folder it was started with; null: any without a folder
+  std::string folder;    // where it sees that
   MonotonicTime idle_since{};
   MonotonicTime started_at{};
   std::uint64_t calls_at_last_look = 0;

@@ -13,6 +13,18 @@
 
 namespace seam::runtimes {
 
+namespace {
+
+constexpr const char* kFolder = "/function";
+
+std::vector<process::ReadOnlyBind> binds_of(std::string folder) {
+  std::vector<process::ReadOnlyBind> binds;
+  if (!folder.empty()) binds.push_back({.host_path = std::move(folder), .sandbox_path = kFolder});
+  return binds;
+}
+
+}  // namespace
+
 Result<std::string> ExecLauncher::program() const {
   const std::string& path = spec_.argv.front();
   if (!spawner_.alive()) {
@@ -26,8 +38,15 @@ Result<std::string> ExecLauncher::program() const {
   return path;
 }
 
-Task<Result<process::SpawnedWorker>> ExecLauncher::launch() {
-  co_return co_await spawner_.spawn(spec_);
+Task<Result<process::SpawnedWorker>> ExecLauncher::launch(std::string folder) {
+  process::WorkerSpec spec = spec_;
+  for (process::ReadOnlyBind& bind : binds_of(std::move(folder)))
+    spec.binds.push_back(std::move(bind));
+  co_return co_await spawner_.spawn(std::move(spec));
+}
+
+std::string ExecLauncher::seen_folder(const std::string& folder) const {
+  return spawner_.isolated() ? std::string(kFolder) : folder;
 }
 
 Task<> ExecLauncher::shut_down() { co_return; }
@@ -60,7 +79,7 @@ ZygoteLauncher::ZygoteLauncher(process::Spawner& spawner, process::WorkerSpec sp
     : ExecLauncher(spawner, std::move(spec)), home_(home) {}
 ZygoteLauncher::~ZygoteLauncher() = default;
 
-Task<Result<process::SpawnedWorker>> ZygoteLauncher::launch() {
+Task<Result<process::SpawnedWorker>> ZygoteLauncher::launch(std::string folder) {
   EventLoop* const caller = EventLoop::current();
   CHECK(caller != nullptr);
   co_await home_.schedule();
@@ -72,7 +91,7 @@ Task<Result<process::SpawnedWorker>> ZygoteLauncher::launch() {
       worker = std::unexpected(std::move(id).error());
       break;
     }
-    worker = co_await spawner_.fork_worker(*id);
+    worker = co_await spawner_.fork_worker(*id, binds_of(folder));
     if (worker) {
       failures_ = 0;
       break;

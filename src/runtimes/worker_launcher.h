@@ -3,7 +3,7 @@
 //
 //   ExecLauncher node(spawner, spec);             // each worker is a process of its own from exec
 //   ZygoteLauncher python(spawner, spec, loop);   // each worker is forked from a warm zygote
-//   Result<process::SpawnedWorker> worker = co_await launcher.launch();
+//   Result<process::SpawnedWorker> worker = co_await launcher.launch("");
 
 #include <cstdint>
 #include <memory>
@@ -27,8 +27,11 @@ class WorkerLauncher {
   // errors    kUnavailable  no worker can be started until the server is started again
   //           kNotFound     there is no such program
   [[nodiscard]] virtual Result<std::string> program() const = 0;
+  // `folder` is a path outside that the worker is to see at seen_folder(), or empty.
   // errors    as process::Spawner::spawn()
-  [[nodiscard]] virtual Task<Result<process::SpawnedWorker>> launch() = 0;
+  [[nodiscard]] virtual Task<Result<process::SpawnedWorker>> launch(std::string folder) = 0;
+  // Where a worker sees the folder that it was launched with. Any thread.
+  [[nodiscard]] virtual std::string seen_folder(const std::string& folder) const = 0;
   // Ends what launch() needs; no launch() is in flight or comes later.
   [[nodiscard]] virtual Task<> shut_down() = 0;
 
@@ -44,7 +47,8 @@ class ExecLauncher : public WorkerLauncher {
   ExecLauncher(process::Spawner& spawner, process::WorkerSpec spec)
       : spawner_(spawner), spec_(std::move(spec)) {}
   [[nodiscard]] Result<std::string> program() const final;
-  [[nodiscard]] Task<Result<process::SpawnedWorker>> launch() override;
+  [[nodiscard]] Task<Result<process::SpawnedWorker>> launch(std::string folder) override;
+  [[nodiscard]] std::string seen_folder(const std::string& folder) const final;
   [[nodiscard]] Task<> shut_down() override;
   [[nodiscard]] Task<Result<void>> set_memory_limit(std::uint64_t worker_id,
                                                     std::uint64_t bytes_max) final;
@@ -64,7 +68,8 @@ class ZygoteLauncher final : public ExecLauncher {
   // `home` is the loop that alone looks after the zygote.
   ZygoteLauncher(process::Spawner& spawner, process::WorkerSpec spec, EventLoop& home);
   ~ZygoteLauncher() override;
-  [[nodiscard]] Task<Result<process::SpawnedWorker>> launch() override;
+  // The folder lies within one of the zygote's zygote_binds.
+  [[nodiscard]] Task<Result<process::SpawnedWorker>> launch(std::string folder) override;
   [[nodiscard]] Task<> shut_down() override;
 
  private:

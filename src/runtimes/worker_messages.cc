@@ -12,11 +12,15 @@
 
 namespace seam::runtimes {
 
-std::string load_header(const Program& program) {
+std::string load_header(const Program& program, std::string_view folder) {
   std::string header = R"({"language_title":)";
   append_json_string(header, program.language_title);
   header += R"(,"entry":)";
   append_json_string(header, program.entry);
+  if (!folder.empty()) {
+    header += R"(,"folder":)";
+    append_json_string(header, folder);
+  }
   header += R"(,"environment":{)";
   bool first = true;
   for (const auto& [name, value] : program.environment) {

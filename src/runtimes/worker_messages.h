@@ -13,8 +13,8 @@
 
 namespace seam::runtimes {
 
-// The header of kLoad.
-[[nodiscard]] std::string load_header(const Program& program);
+// The header of kLoad. `folder` is where the worker sees the program's, or empty.
+[[nodiscard]] std::string load_header(const Program& program, std::string_view folder);
 
 // A kFailure payload.
 // errors    kInvalidArgument   it is not what the protocol says

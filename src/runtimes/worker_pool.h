@@ -38,6 +38,7 @@ class WorkerPool final : public Runtime {
   ~WorkerPool() override;
 
   [[nodiscard]] std::string_view name() const override { return options_.name; }
+  [[nodiscard]] bool takes_folders() const override { return true; }
   [[nodiscard]] Task<Result<void>> prepare(ProgramPtr program) override;
   [[nodiscard]] Task<Outcome> run(ProgramPtr program, const Call& call, CallSink& sink) override;
   void release(const std::string& program_id) override;

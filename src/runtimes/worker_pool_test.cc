@@ -71,7 +71,14 @@ class PlainLauncher final : public WorkerLauncher {
   [[nodiscard]] Result<std::string> program() const override {
     return fail(ErrorCode::kNotFound, "there is no /usr/bin/nothing");
   }
-  [[nodiscard]] Task<Result<process::SpawnedWorker>> launch() override {
+  [[nodiscard]] Task<Result<process::SpawnedWorker>> launch(std::string folder) override {
+    if (!folder.empty()) {
+      const std::lock_guard lock(mutex);
+      folders.push_back(folder);
+    }
+    if (folder.starts_with("/no/"))
+      co_return fail(ErrorCode::kFailedPrecondition,
+                     "bind " + folder + ": No such file or directory");
     if (broken) co_return fail(ErrorCode::kUnavailable, "no more processes");
     std::array<int, 2> sockets{};
     std::array<int, 2> pipes{};
@@ -110,6 +117,9 @@ class PlainLauncher final : public WorkerLauncher {
     pids[worker.id] = pid;
     co_return worker;
   }
+  [[nodiscard]] std::string seen_folder(const std::string& folder) const override {
+    return folder + "/seen";
+  }
   [[nodiscard]] Task<> shut_down() override { co_return; }
   [[nodiscard]] Task<Result<void>> set_memory_limit(std::uint64_t, std::uint64_t bytes) override {
     limits_set.push_back(bytes);
@@ -133,6 +143,7 @@ class PlainLauncher final : public WorkerLauncher {
   std::atomic<bool> mute = false;
   std::atomic<std::uint64_t> memory = 1U << 20U;
   std::vector<std::uint64_t> limits_set;
+  std::vector<std::string> folders;  // that workers were started with
   std::mutex mutex;
   std::map<std::uint64_t, pid_t> pids;
   std::uint64_t next_id = 0;
@@ -482,6 +493,40 @@ TEST_F(Pool, SetsAProgramsOwnMemoryLimitBeforeItsFirstCall) {
   EXPECT_EQ(launcher->limits_set, (std::vector<std::uint64_t>{64U << 20U}));
   pid_of(program("b"));
   EXPECT_EQ(launcher->limits_set.size(), 1U);
+}
+
+TEST_F(Pool, AProgramWithAFolderGetsAWorkerOfItsOwnAlsoWhereAllRoomIsTaken) {
+  open({.workers_max = 1, .warm_per_loop = 1});
+  until([&] { return counts().warm == 1; });
+  const auto with_folder = program("folder");
+  with_folder->folder = std::make_shared<const std::string>("/data/f");
+  const int own = pid_of(with_folder);
+  EXPECT_EQ(launcher->folders, std::vector<std::string>{"/data/f"});
+  EXPECT_EQ(pid_of(with_folder), own);
+  EXPECT_EQ(launcher->folders.size(), 1U);
+  EXPECT_NE(pid_of(program("plain")), own);
+  EXPECT_EQ(launcher->folders.size(), 1U);
+  pool->release("folder");
+  Running again("{}");
+  run(again, with_folder);
+  EXPECT_TRUE(std::holds_alternative<Completed>(again.outcome->value));
+  EXPECT_EQ(launcher->folders.size(), 2U);
+}
+
+TEST_F(Pool, AFolderThatCannotBeSeenFailsItsOwnProgramAlone) {
+  open();
+  const auto with_folder = program("folder");
+  with_folder->folder = std::make_shared<const std::string>("/no/such");
+  Running call("{}");
+  run(call, with_folder);
+  EXPECT_EQ(call.host_error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(
+      call.host_error().message,
+      "cannot start a worker: bind /no/such: No such file or directory; start the server again "
+      "to have it unpacked again");
+  Running other("{}");
+  run(other, program("plain"));
+  EXPECT_TRUE(std::holds_alternative<Completed>(other.outcome->value));
 }
 
 TEST_F(Pool, AMissingProgramIsToldWithItsRemedy) {

@@ -8,7 +8,8 @@
 namespace seam::store {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
+constexpr std::uint8_t kFormatWithoutMarks = 1;  // of Seam before it kept log_marks
 constexpr std::uint8_t kHasSession = 1;
 constexpr std::uint8_t kCached = 2;
 
@@ -77,6 +78,7 @@ void encode(const CallRecord& record, std::string& out) {
   put_text(out, record.stack_trace);
   put_text(out, record.logs);
   put_text(out, record.runtime_metrics);
+  put_text(out, record.log_marks);
 }
 
 Result<CallRecord> decode(std::string_view bytes) {
@@ -84,7 +86,8 @@ Result<CallRecord> decode(std::string_view bytes) {
   CallRecord record;
   const auto format = reader.get<std::uint8_t>();
   const auto flags = reader.get<std::uint8_t>();
-  if (format != kFormat || (flags & ~(kHasSession | kCached)) != 0) {
+  if ((format != kFormat && format != kFormatWithoutMarks) ||
+      (flags & ~(kHasSession | kCached)) != 0) {
     return fail(ErrorCode::kDataLoss, "not the record of a call");
   }
   record.has_session = (flags & kHasSession) != 0;
@@ -107,6 +110,7 @@ Result<CallRecord> decode(std::string_view bytes) {
   record.stack_trace = reader.get_text();
   record.logs = reader.get_text();
   record.runtime_metrics = reader.get_text();
+  if (format == kFormat) record.log_marks = reader.get_text();
   const bool whole = reader.good && reader.rest.empty() &&
                      record.request_payload.size() <= kPayloadBytesMax &&
                      record.response_payload.size() <= kPayloadBytesMax;

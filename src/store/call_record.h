@@ -32,6 +32,7 @@ struct CallRecord {
   std::string error_message;
   std::string stack_trace;
   std::string logs;             // what the function printed, at most its log_bytes_max
+  std::string log_marks;        // of logs: which stream and when, as store/call_log.h writes it
   std::string runtime_metrics;  // JSON object: queue, start and run time, memory, log bytes dropped
   WallTime session_expires_at;  // of the session after this call, where it has one
 
@@ -44,6 +45,7 @@ inline constexpr std::size_t kPayloadBytesMax = 4U << 10U;
 // Payloads over their limit are cut at a UTF-8 character.
 void encode(const CallRecord& record, std::string& out);
 
+// Reads what this version or an earlier one of Seam wrote.
 // errors    kDataLoss   not what encode() wrote
 [[nodiscard]] Result<CallRecord> decode(std::string_view bytes);
 

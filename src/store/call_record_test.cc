@@ -25,6 +25,7 @@ CallRecord make_full_record() {
   record.error_message = "over 30 s";
   record.stack_trace = "at x";
   record.logs = std::string(100'000, 'l');
+  record.log_marks = "o0:100000 ";
   record.runtime_metrics = R"({"run_us":1})";
   record.session_expires_at = WallTime(microseconds(-1));
   return record;
@@ -45,6 +46,18 @@ TEST(CallRecordTest, RoundTrips) {
   std::string out = "before";
   encode(CallRecord{}, out);
   EXPECT_EQ(out, "before" + encoded(CallRecord{}));
+}
+
+// As it stands in a journal that an earlier Seam left behind.
+TEST(CallRecordTest, ARecordWithoutMarksIsRead) {
+  CallRecord record = make_full_record();
+  record.log_marks.clear();
+  std::string bytes = encoded(record);
+  bytes.resize(bytes.size() - sizeof(std::uint32_t));  // the length of the marks
+  bytes[0] = 1;
+  const Result<CallRecord> back = decode(bytes);
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(*back, record);
 }
 
 TEST(CallRecordTest, PayloadsAreCutBetweenCharacters) {

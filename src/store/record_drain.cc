@@ -1,6 +1,9 @@
 #include "store/record_drain.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -9,6 +12,8 @@ namespace seam::store {
 namespace {
 constexpr milliseconds kPauseFirst{50};
 constexpr milliseconds kPauseMax{5000};
+// Batches that settled() waits for where one after the other is full.
+constexpr int kSettlingBatchesMax = 4;
 }  // namespace
 
 RecordDrain::RecordDrain(journal::Journals& journals, Store& store, RecordDrainOptions options)
@@ -65,12 +70,47 @@ void RecordDrain::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+struct RecordDrain::Settling {
+  RecordDrain& drain;
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> waiter) const {
+    {
+      const std::scoped_lock lock(drain.mutex_);
+      if (drain.stopping_) return false;
+      drain.waiters_.push_back({EventLoop::current(), waiter});
+    }
+    // From here on this may be gone: the drain resumes the waiter.
+    drain.wake_.notify_all();
+    return true;
+  }
+  void await_resume() const noexcept {}
+};
+
+Task<> RecordDrain::settled() {
+  CHECK(EventLoop::current() != nullptr);
+  co_await Settling{*this};
+}
+
+std::vector<RecordDrain::Waiter> RecordDrain::take_waiters() {
+  const std::scoped_lock lock(mutex_);
+  return std::exchange(waiters_, {});
+}
+
 void RecordDrain::run() {
+  ::pthread_setname_np(::pthread_self(), "seam-records");
   milliseconds pause{0};  // after a failure
   // At once, so that a server which never runs for long keeps to its limits too.
   MonotonicTime retain_at = MonotonicClock::now();
   bool stopping = false;
+  std::vector<Waiter> waiters;  // that the next batch settles
+  int batches_waited = 0;
+  const auto resume_waiters = [&waiters, &batches_waited] {
+    batches_waited = 0;
+    for (const Waiter& each : std::exchange(waiters, {}))
+      each.loop->post([waiter = each.waiter] { waiter.resume(); });
+  };
   while (!stopping) {
+    for (const Waiter& each : take_waiters()) waiters.push_back(each);
     const Result<std::size_t> drained = drain_batch();
     if (!drained.has_value()) {
       if (pause == milliseconds(0)) {
@@ -82,6 +122,8 @@ void RecordDrain::run() {
       log_info("records of calls are written again");
       pause = milliseconds(0);
     }
+    const bool full = drained.has_value() && *drained >= options_.batch_records_max;
+    if (!full || ++batches_waited >= kSettlingBatchesMax) resume_waiters();
     if (drained.has_value() && MonotonicClock::now() >= retain_at) {
       const WallTime oldest = Clock::real().wall_now() - options_.keep;
       if (auto kept = store_.retain_records(oldest, options_.records_bytes_max);
@@ -91,10 +133,10 @@ void RecordDrain::run() {
       retain_at = MonotonicClock::now() + options_.retention_interval;
     }
     // A full batch: more may wait.
-    if (drained.has_value() && *drained >= options_.batch_records_max) continue;
+    if (full) continue;
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, pause > milliseconds(0) ? pause : options_.interval,
-                   [this] { return stopping_; });
+                   [this] { return stopping_ || !waiters_.empty(); });
     stopping = stopping_;
   }
   // Whoever stops us has ended the calls first: this is the last of it. What the store refuses now
@@ -103,6 +145,8 @@ void RecordDrain::run() {
     log_error("records of calls stay in the journal until the next start: {}",
               last.error().message);
   }
+  for (const Waiter& each : take_waiters()) waiters.push_back(each);
+  resume_waiters();
 }
 
 }  // namespace seam::store

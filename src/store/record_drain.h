@@ -9,11 +9,15 @@
 // s; nothing is lost or written twice.
 
 #include <condition_variable>
+#include <coroutine>
 #include <cstdint>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/event_loop.h"
+#include "base/task.h"
 #include "journal/journal.h"
 #include "store/store.h"
 
@@ -38,8 +42,21 @@ class RecordDrain {
   void start();
   void stop();
 
+  // Returns once every record that was appended before is in the tables, so that a caller finds the
+  // calls that it saw answered. Earlier than that while the store fails, and while records come
+  // faster than they are written: then what is still missing is there within a moment. Any loop;
+  // resumes on it.
+  [[nodiscard]] Task<> settled();
+
  private:
+  struct Waiter {
+    EventLoop* loop;
+    std::coroutine_handle<> waiter;
+  };
+  struct Settling;  // the awaitable of settled()
+
   void run();
+  std::vector<Waiter> take_waiters();
   Result<std::size_t> drain_batch();
 
   journal::Journals& journals_;
@@ -47,7 +64,8 @@ class RecordDrain {
   RecordDrainOptions options_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;  // guarded by mutex_
+  bool stopping_ = true;         // guarded by mutex_; before start() too
+  std::vector<Waiter> waiters_;  // guarded by mutex_
   std::thread thread_;
 };
 

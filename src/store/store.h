@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "store/call_query.h"
 #include "store/call_record.h"
 
 namespace seam::store {
@@ -122,6 +123,10 @@ class Store {
 
   // Whether the database answers; for /health.
   [[nodiscard]] virtual Task<Result<void>> ping() = 0;
+
+  // Records of calls, newest first by their start. What was answered and not yet drained is not
+  // there: see RecordDrain::settled().
+  [[nodiscard]] virtual Task<Result<CallPage>> find_calls(CallQuery query) = 0;
 
   // The rest is for RecordDrain, on its thread; they block.
 

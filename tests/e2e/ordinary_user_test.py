@@ -11,9 +11,10 @@ import unittest
 from seam_server import SEAM, Server, children_of
 
 NOBODY = 65534
+GROUP = 65533  # another number than the user's, as those of system users are
 SECRET = "kept-from-every-function"
 # An own user namespace in which no further one can be made, as on a machine that forbids them.
-NO_NAMESPACES = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "unshare", "--user", "--map-root-user", "sh", "-c",
+NO_NAMESPACES = ["setpriv", f"--reuid={NOBODY}", f"--regid={GROUP}", "--clear-groups", "unshare", "--user", "--map-root-user", "sh", "-c",
                  'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all "$@"', "sh"]
 
 # What a function tries, and what it may get.
@@ -61,7 +62,7 @@ def as_ordinary_user():
     if os.geteuid() != 0:
         return [], folder
     os.chown(folder.name, NOBODY, NOBODY)
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"], folder
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={GROUP}", "--clear-groups"], folder
 
 
 def namespaces_allowed(prefix):

@@ -52,6 +52,9 @@ Result<std::unique_ptr<Runtime>> create_python_runtime(PythonOptions options,
   spec.argv.emplace_back("/harness/zygote.py");
   spec.environment = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=UTC"};
   spec.binds = {{.host_path = folder, .sandbox_path = "/harness"}};
+  // At a place that no worker has, so that none can take it for its own.
+  if (!options.folders.empty())
+    spec.zygote_binds = {{.host_path = options.folders, .sandbox_path = "/functions"}};
   spec.limits = options.worker;
 
   return std::make_unique<WorkerPool>(

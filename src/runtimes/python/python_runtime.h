@@ -20,7 +20,8 @@
 namespace seam::runtimes {
 
 struct PythonOptions {
-  std::string harness_folder;                    // worker.py, zygote.py and its library go there
+  std::string harness_folder;  // worker.py, zygote.py and its library go there
+  std::string folders = {};    // an absolute path that programs' folders lie in, there; empty: none
   std::string interpreter = "/usr/bin/python3";  // under /usr; Python 3.11 or newer
   std::vector<std::string> flags = {};           // for the interpreter, beside those it needs
   PoolLimits limits = {};

@@ -19,7 +19,7 @@ using soci::into;
 using soci::use;
 
 // What a row takes beside its text: its numbers, its times, its header and its index entries.
-constexpr std::size_t kRowOverheadBytes = 250;
+constexpr std::size_t kRowOverheadBytes = 400;
 
 // What the calls of one session in a batch add up to.
 struct SessionCalls {
@@ -60,12 +60,14 @@ RecordStatements::RecordStatements(soci::session& sql)
     : insert((sql.prepare << "INSERT INTO request_logs (request_id, call_id, language_title, "
                              "implementation_id, timestamp, client_ip, user_id, request_headers, "
                              "request_payload, response_payload, status_code, duration_ms, cached, "
-                             "error_details, runtime_metrics, logs, bytes) VALUES (:a, :b, :c, :d, "
-                             ":e, :f, :g, :h, :i, :j, :k, :l, :m, :n, :o, :p, :q)",
+                             "error_details, runtime_metrics, logs, log_marks, error_code, bytes) "
+                             "VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j, :k, :l, :m, :n, :o, "
+                             ":p, :q, :r, :s)",
               use(request_id), use(call_id), use(language_title), use(implementation_id),
               use(timestamp), use(client_ip), use(user_id), use(request_headers),
               use(request_payload), use(response_payload), use(status_code), use(duration_ms),
-              use(cached), use(error_details), use(runtime_metrics), use(logs), use(bytes))),
+              use(cached), use(error_details), use(runtime_metrics), use(logs), use(log_marks),
+              use(error_code), use(bytes))),
       insert_error(
           (sql.prepare << "INSERT INTO error_logs (request_log_id, timestamp, error_code, "
                           "error_message, stack_trace, context) VALUES (:a, :b, :c, :d, :e, :f)",
@@ -110,16 +112,18 @@ Result<void> Tables::write_records(std::span<const JournaledRecord> records) {
       s.error_details = error_details(record);
       s.runtime_metrics = record.runtime_metrics;
       s.logs = record.logs;
-      const std::size_t bytes =
-          kRowOverheadBytes + record.request_headers.size() + record.request_payload.size() +
-          record.response_payload.size() + s.error_details.size() + record.runtime_metrics.size() +
-          record.logs.size() + record.error_message.size() + record.stack_trace.size();
+      s.log_marks = record.log_marks;
+      s.error_code = record.error_code;
+      const std::size_t bytes = kRowOverheadBytes + record.request_headers.size() +
+                                record.request_payload.size() + record.response_payload.size() +
+                                s.error_details.size() + record.runtime_metrics.size() +
+                                record.logs.size() + record.log_marks.size() +
+                                record.error_message.size() + record.stack_trace.size();
       s.bytes = static_cast<long long>(bytes);
       s.insert.execute(true);
       total_bytes += s.bytes;
       if (!record.error_code.empty()) {
         s.request_log_id = sqlite_api::sqlite3_last_insert_rowid(connection_->handle());
-        s.error_code = record.error_code;
         s.error_message = record.error_message;
         s.stack_trace = record.stack_trace;
         s.insert_error.execute(true);

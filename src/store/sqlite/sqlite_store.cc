@@ -139,6 +139,10 @@ class SqliteStore final : public Store {
   Task<Result<void>> ping() override {
     co_return co_await QueuedCall<void>(reads_, [](Tables& tables) { return tables.ping(); });
   }
+  Task<Result<CallPage>> find_calls(CallQuery query) override {
+    co_return co_await QueuedCall<CallPage>(
+        reads_, [&query](Tables& tables) { return tables.find_calls(query); });
+  }
 
   Result<void> write_records(const std::vector<JournaledRecord>& records) override {
     return call_and_wait<void>(writes_,

@@ -22,7 +22,7 @@ struct RecordStatements {
   explicit RecordStatements(soci::session& sql);
 
   std::string request_id, call_id, language_title, timestamp, client_ip, user_id, request_headers,
-      request_payload, response_payload, error_details, runtime_metrics, logs;
+      request_payload, response_payload, error_details, runtime_metrics, logs, log_marks;
   long long implementation_id = 0;
   int status_code = 0;
   double duration_ms = 0;

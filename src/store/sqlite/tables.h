@@ -53,6 +53,7 @@ class Tables {
 
   [[nodiscard]] Result<void> write_records(std::span<const JournaledRecord> records);
   [[nodiscard]] Result<std::vector<std::uint64_t>> acknowledged();
+  [[nodiscard]] Result<CallPage> find_calls(const CallQuery& query);
   // One step of the retention: deletes at most `rows_max` records and as many old sessions;
   // returns how many records. 0: done.
   [[nodiscard]] Result<std::uint64_t> retain_some(WallTime oldest, std::uint64_t bytes_max,
@@ -61,6 +62,8 @@ class Tables {
   [[nodiscard]] Result<std::uint64_t> shrink_some(std::uint64_t pages_max);
 
   struct Connection;
+  // For tests that count what a statement does.
+  [[nodiscard]] Connection& connection() { return *connection_; }
 
  private:
   explicit Tables(std::unique_ptr<Connection> connection);
