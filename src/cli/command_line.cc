@@ -7,6 +7,8 @@
 #include <memory>
 
 #include "cli/call_commands.h"
+#include "cli/flags.h"
+#include "cli/function_commands.h"
 #include "config/nearest.h"
 #include "process/isolation.h"
 
@@ -19,117 +21,20 @@ constexpr std::string_view kHelp =
 
 Usage: seam COMMAND [FLAGS]
 
-  serve     run the server
-  invoke    call a function on a running server
-  logs      show what functions print, or follow it
-  calls     list calls, or show one
-  deploy    pack a project with its dependencies and send it to a running server
-  config    show every setting and where it came from
-  doctor    check whether a server can run here, and how well it can isolate
-  version   show the version
-
+{}
 Start with:
   seam doctor
   seam serve
-  seam invoke nodejs-calculator --params '{"operation": "add", "a": 1, "b": 2}'
+  seam invoke nodejs-calculator --params '{{"operation": "add", "a": 1, "b": 2}}'
 
 `seam COMMAND --help` tells more.
 )";
 
-enum class SettingFlags : std::uint8_t { kCommon, kAll, kAddress };
-
-// One command's flags. CLI11 parses into the members, so it stays where it is made.
-class Flags {
- public:
-  Flags(const std::string& command, const std::string& description, const std::string& example)
-      : app_(description, "seam " + command) {
-    app_.allow_extras();
-    app_.footer("Example:\n  " + example);
-    app_.set_help_flag("-h,--help", "Show this");
-    app_.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  }
-  Flags(const Flags&) = delete;
-  Flags& operator=(const Flags&) = delete;
-
-  CLI::App& app() { return app_; }
-
-  // Adds the flags of the settings, and --config. Those not shown in the help are taken all the
-  // same.
-  void add_settings(SettingFlags which) {
-    takes_settings_ = true;
-    app_.add_option("--config", file_, "A seam.yaml, instead of the one in this directory")
-        ->type_name("FILE")
-        ->group("Settings");
-    values_.resize(descriptors().size());
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const config::Setting& setting = descriptors()[i];
-      const bool address = setting.key == "host" || setting.key == "port";
-      const bool shown = which == SettingFlags::kAll ||
-                         (which == SettingFlags::kCommon && setting.common) ||
-                         (which == SettingFlags::kAddress && address);
-      const std::string standard =
-          setting.default_description.empty() ? setting.default_text : setting.default_description;
-      app_.add_option(setting.flag(), values_[i],
-                      fmt::format("{} ({})", setting.description, standard))
-          ->type_name(setting.type == config::Type::kInteger ? "N"
-                      : setting.type == config::Type::kBytes ? "SIZE"
-                                                             : "X")
-          ->group(shown ? "Settings" : "");
-    }
-    if (which == SettingFlags::kCommon) {
-      app_.footer(app_.get_footer() + "\n\nThere are more settings: see `seam config --help`.");
-    }
-  }
-
-  // Nothing: go on. Else what to print.
-  std::optional<CommandResult> parse(std::vector<std::string> arguments) {
-    std::ranges::reverse(arguments);  // CLI11 takes them from the back
-    try {
-      app_.parse(std::move(arguments));
-    } catch (const CLI::CallForHelp&) {
-      return CommandResult{.out = app_.help()};
-    } catch (const CLI::ArgumentMismatch& error) {
-      const std::string_view what = error.what();  // "--port: 1 required N missing"
-      return wrong(fmt::format("flag {}: needs a value.", what.substr(0, what.find(':'))));
-    } catch (const CLI::ParseError& error) {
-      return wrong(error.what());
-    }
-    const std::vector<std::string> extras = app_.remaining();
-    if (extras.empty()) return std::nullopt;
-    if (!extras.front().starts_with('-')) {
-      return wrong(fmt::format("\"{}\" is not expected here.", extras.front()));
-    }
-    std::vector<std::string> others;
-    for (const CLI::Option* option : app_.get_options()) {
-      for (const std::string& name : option->get_lnames()) others.push_back("--" + name);
-    }
-    if (takes_settings_)
-      return wrong(config::explain_unknown_flag(extras.front(), descriptors(), unbuilt(), others));
-    return wrong(config::explain_unknown_flag(extras.front(), {}, {}, others));
-  }
-
-  [[nodiscard]] Result<LoadedSettings> load(const config::Environment& environment) const {
-    config::Sources sources{.environment = environment, .file = file_};
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const config::Setting& setting = descriptors()[i];
-      if (app_.count(setting.flag()) > 0) sources.flags.emplace_back(setting.flag(), values_[i]);
-    }
-    return load_settings(sources);
-  }
-
- private:
-  [[nodiscard]] CommandResult wrong(const std::string& what) const {
-    return {.exit_code = kUsage, .error = fmt::format("{}\n", what)};
-  }
-
-  CLI::App app_;
-  std::string file_;
-  std::vector<std::string> values_;  // of descriptors(), in its order
-  bool takes_settings_ = false;
-};
-
-CommandResult refuse(const Error& error) {
-  return {.exit_code = kUsage, .error = error.message + "\n"};
+std::string help() {
+  std::vector<std::vector<std::string>> rows;
+  for (const Command& command : all_commands())
+    rows.push_back({"  " + command.name, command.summary});
+  return fmt::format(kHelp, align(rows));
 }
 
 CommandResult run_serve(const std::vector<std::string>& arguments,
@@ -210,36 +115,15 @@ CommandResult run_invoke(const std::vector<std::string>& arguments,
       .add_option("--session", invocation.session,
                   "Executes this session instead of a function by name")
       ->type_name("ID");
-  flags.app()
-      .add_option("--url", invocation.url, "Where the server is, instead of host and port")
-      ->type_name("URL");
+  std::string url;
   flags.app().add_flag("--json", invocation.json, "Print the server's answer as it came");
-  flags.add_settings(SettingFlags::kAddress);
+  flags.add_server(url);
   if (auto stop = flags.parse(arguments)) return *std::move(stop);
-  if (invocation.url.empty()) {
-    const Result<LoadedSettings> loaded = flags.load(options.environment);
-    if (!loaded) return refuse(loaded.error());
-    const Settings& settings = loaded->settings;
-    invocation.url = settings.host.contains(':')
-                         ? fmt::format("http://[{}]:{}", settings.host, settings.port)
-                         : fmt::format("http://{}:{}", settings.host, settings.port);
-  }
-  while (invocation.url.ends_with('/')) invocation.url.pop_back();
+  Result<std::string> server = flags.server(options.environment);
+  if (!server) return refuse(server.error());
+  invocation.url = *std::move(server);
   CommandResult result = invoke(invocation, options.error_style);
   return result;
-}
-
-// Where the server is: --url, or the host and port of the settings.
-Result<std::string> server_url(std::string url, const Flags& flags,
-                               const CommandLineOptions& options) {
-  if (url.empty()) {
-    SEAM_ASSIGN_OR_RETURN(const LoadedSettings loaded, flags.load(options.environment));
-    const Settings& settings = loaded.settings;
-    url = settings.host.contains(':') ? fmt::format("http://[{}]:{}", settings.host, settings.port)
-                                      : fmt::format("http://{}:{}", settings.host, settings.port);
-  }
-  while (url.ends_with('/')) url.pop_back();
-  return url;
 }
 
 // The flags that `calls` and `logs` share.
@@ -250,11 +134,8 @@ void add_wanted(Flags& flags, CallsWanted& wanted) {
                   "Only what began since then: 90s, 15m, 2h, 7d, or a time such as "
                   "2026-01-02T03:04:05Z")
       ->type_name("WHEN");
-  flags.app()
-      .add_option("--url", wanted.url, "Where the server is, instead of host and port")
-      ->type_name("URL");
   flags.app().add_flag("--json", wanted.json, "Print what the server said as it came");
-  flags.add_settings(SettingFlags::kAddress);
+  flags.add_server(wanted.url);
 }
 
 CommandResult run_calls(const std::vector<std::string>& arguments,
@@ -270,7 +151,7 @@ CommandResult run_calls(const std::vector<std::string>& arguments,
       ->type_name("STATUS");
   add_wanted(flags, wanted);
   if (auto stop = flags.parse(arguments)) return *std::move(stop);
-  const Result<std::string> url = server_url(wanted.url, flags, options);
+  const Result<std::string> url = flags.server(options.environment);
   if (!url) return refuse(url.error());
   wanted.url = *url;
   return show_calls(wanted, options.style);
@@ -288,7 +169,7 @@ CommandResult run_logs(const std::vector<std::string>& arguments,
   flags.app().add_option("--call", wanted.call, "Only of this call")->type_name("ID");
   add_wanted(flags, wanted);
   if (auto stop = flags.parse(arguments)) return *std::move(stop);
-  const Result<std::string> url = server_url(wanted.url, flags, options);
+  const Result<std::string> url = flags.server(options.environment);
   if (!url) return refuse(url.error());
   wanted.url = *url;
   return follow ? follow_logs(wanted, options.style) : show_logs(wanted, options.style);
@@ -309,16 +190,13 @@ CommandResult run_deploy(const std::vector<std::string>& arguments,
   flags.app().add_option(
       "NAME", deployment.name,
       "The function, such as nodejs-slugs (the manifest's, or the folder's name)");
-  flags.app()
-      .add_option("--url", deployment.url, "Where the server is, instead of host and port")
-      ->type_name("URL");
   flags.app().add_flag("--dry-run", deployment.dry_run, "Say what would be sent, and send nothing");
   flags.app().add_flag("--json", deployment.json, "Say what was sent as one line of JSON");
-  flags.add_settings(SettingFlags::kAddress);
+  flags.add_server(deployment.url);
   if (auto stop = flags.parse(arguments)) return *std::move(stop);
   if (deployment.path.empty())
     return {.exit_code = kUsage, .error = "Give the folder of a project: seam deploy .\n"};
-  const Result<std::string> url = server_url(deployment.url, flags, options);
+  const Result<std::string> url = flags.server(options.environment);
   if (!url) return refuse(url.error());
   deployment.url = *url;
   const Progress say = [&](const std::string& line) {
@@ -327,31 +205,35 @@ CommandResult run_deploy(const std::vector<std::string>& arguments,
   return deploy(deployment, say, options.style, options.error_style);
 }
 
-struct Command {
-  std::string name;
-  CommandResult (*run)(const std::vector<std::string>&, const CommandLineOptions&);
-};
+}  // namespace
 
-const std::vector<Command>& commands() {
+std::span<const Command> all_commands() {
   static const std::vector<Command> all{
-      {"serve", run_serve},   {"invoke", run_invoke}, {"deploy", run_deploy}, {"logs", run_logs},      {"calls", run_calls},
-      {"config", run_config}, {"doctor", run_doctor}, {"version", run_version}};
+      {"serve", "run the server", run_serve},
+      {"invoke", "call a function on a running server", run_invoke},
+      {"deploy", "pack a project with its dependencies and send it to a server", run_deploy},
+      {"logs", "show what functions print, or follow it", run_logs},
+      {"calls", "list calls, or show one", run_calls},
+      {"functions", "list, put, check and route functions", run_functions},
+      {"sessions", "list and end sessions", run_sessions},
+      {"config", "show every setting and where it came from", run_config},
+      {"doctor", "check whether a server can run here, and how well it can isolate", run_doctor},
+      {"completions", "make a shell complete all of this", run_completions},
+      {"version", "show the version", run_version}};
   return all;
 }
 
-}  // namespace
-
 CommandResult run(const std::vector<std::string>& arguments, const CommandLineOptions& options) {
-  if (arguments.empty()) return {.exit_code = kUsage, .error = std::string(kHelp)};
+  if (arguments.empty()) return {.exit_code = kUsage, .error = help()};
   const std::string& first = arguments.front();
-  if (first == "--help" || first == "-h" || first == "help") return {.out = std::string(kHelp)};
+  if (first == "--help" || first == "-h" || first == "help") return {.out = help()};
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (first == "--version") return run_version(rest, options);
-  const auto command = std::ranges::find(commands(), first, &Command::name);
-  if (command != commands().end()) return command->run(rest, options);
+  const auto command = std::ranges::find(all_commands(), first, &Command::name);
+  if (command != all_commands().end()) return command->run(rest, options);
 
   std::vector<std::string> names;
-  for (const Command& each : commands()) names.push_back(each.name);
+  for (const Command& each : all_commands()) names.push_back(each.name);
   const std::string meant = config::nearest(first, names);
   return {.exit_code = kUsage,
           .error = fmt::format("seam {}: no such command. {}\n", first,

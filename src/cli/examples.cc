@@ -30,18 +30,30 @@ std::array<Example, 3> all_examples() {
        R"({"params":{"type":"object","required":["operation","a","b"],"properties":{)"
        R"("operation":{"enum":["add","subtract","multiply","divide"]},"a":{"type":"number"},"b":{"type":"number"}}},)"
        R"("result":{"type":"object","required":["result"],"properties":{"result":{"type":"number"}}}})",
-       R"([{"params":{"operation":"add","a":1,"b":2},"result":{"result":3}}])", "math"},
+       R"([{"name":"adds","params":{"operation":"add","a":1,"b":2},"result":{"result":3}},)"
+       R"({"name":"divides","params":{"operation":"divide","a":1,"b":4},"result":{"result":0.25}},)"
+       R"({"name":"refuses to divide by zero","params":{"operation":"divide","a":1,"b":0},)"
+       R"("error":{"code":"RUNTIME_ERROR","message":"zero"}},)"
+       R"({"name":"refuses what is no number","params":{"operation":"add","a":"1","b":2},)"
+       R"("error":{"code":"INVALID_PARAMS","message":"/a"}}])",
+       "math"},
       {"python-text_processor", embedded::python_text_processor(),
        "Counts the words or characters of a text, or changes its case.",
        R"({"params":{"type":"object","required":["action","text"],"properties":{)"
        R"("action":{"enum":["count_words","count_chars","uppercase","lowercase"]},"text":{"type":"string"}}},)"
        R"("result":{"type":"object","required":["result"]}})",
-       R"([{"params":{"action":"count_words","text":"to be or not"},"result":{"result":4}}])",
+       R"([{"name":"counts words","params":{"action":"count_words","text":"to be or not"},"result":{"result":4}},)"
+       R"({"name":"counts characters","params":{"action":"count_chars","text":"né"},"result":{"result":2}},)"
+       R"({"name":"changes case","params":{"action":"uppercase","text":"to be"},"result":{"result":"TO BE"}},)"
+       R"({"name":"refuses another action","params":{"action":"reverse","text":""},)"
+       R"("error":{"code":"INVALID_PARAMS"}}])",
        "text"},
       {"wasm-text_stats", embedded::wasm_text_stats(),
        "Counts lines, words, characters and bytes of a text, with its digests.",
        R"({"params":{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}},"result":{"type":"object"}})",
-       R"([{"params":{"text":"to be or not\n"}}])", "text"},
+       R"([{"name":"counts a line","params":{"text":"to be or not\n"}},)"
+       R"({"name":"refuses to count nothing","params":{},"error":{"code":"INVALID_PARAMS","message":"text"}}])",
+       "text"},
   }};
 }
 

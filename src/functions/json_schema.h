@@ -33,7 +33,7 @@ struct SchemaLimits {
   static constexpr std::size_t kPatternsMax = 64;    // patterns in it, of 1 MiB each when compiled
   static constexpr std::size_t kViolationsMax = 10;  // told of one value
   static constexpr std::uint64_t kStepsMax =
-      10'000'000;  // subschemas tried on one value, and the like
+      4'000'000;  // subschemas tried on one value, and the like
   static constexpr std::size_t kEvaluationDepthMax =
       2048;  // subschemas within subschemas on one value
 };

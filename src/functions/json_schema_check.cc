@@ -188,6 +188,7 @@ class Checker {
         break;
     }
     if ((schema.types & type) != 0) return true;
+    if (quiet_ > 0) return false;
     return wrong(schema, "type",
                  fmt::format("is {}: must be {}", shown(tree_.text(at)), described(schema.types)));
   }
@@ -199,6 +200,7 @@ class Checker {
       tree_.append_canonical(at, canonical);
       if (schema.enumerated.contains(canonical)) return true;
     }
+    if (quiet_ > 0) return false;
     return wrong(schema, schema.is_const ? "const" : "enum",
                  fmt::format("is {}: must be {}{}", shown(tree_.text(at)),
                              schema.is_const ? "" : "one of ", schema.enumerated_shown));
@@ -218,6 +220,8 @@ class Checker {
     const auto check = [&](const std::optional<JsonNumber>& bound, std::string_view keyword,
                            std::string_view right, auto&& fits) {
       if (!bound || fits(*bound)) return;
+      ok = false;
+      if (quiet_ > 0) return;
       ok =
           wrong(schema, keyword,
                 fmt::format("is {}: must be {} {}", shown(tree_.text(at)), right, written(*bound)));
@@ -251,14 +255,14 @@ class Checker {
   [[gnu::noinline]] bool count_holds(const SchemaNode& schema, const CountRange& range,
                                      std::uint64_t count, std::string_view least,
                                      std::string_view most, std::string_view what) {
+    if (count >= range.least && count <= range.most) return true;
+    if (quiet_ > 0) return false;
     if (count < range.least) {
       return wrong(schema, least,
                    fmt::format("has {} {}: must have at least {}", count, what, range.least));
     }
-    if (count > range.most)
-      return wrong(schema, most,
-                   fmt::format("has {} {}: must have at most {}", count, what, range.most));
-    return true;
+    return wrong(schema, most,
+                 fmt::format("has {} {}: must have at most {}", count, what, range.most));
   }
 
   [[gnu::noinline]] bool string_holds(const SchemaNode& schema, std::uint32_t at) {
@@ -378,6 +382,7 @@ class Checker {
   }
 
   [[gnu::noinline]] bool unexpected(const SchemaNode& schema) {
+    if (quiet_ > 0) return false;
     std::vector<std::string_view> known;
     for (const auto& [name, property] : schema.names) {
       if (property.schema != kNoSchema) known.push_back(name);
@@ -413,7 +418,7 @@ class Checker {
       if (!there[which]) --left;
       there[which] = true;
     }
-    for (std::size_t i = 0; left > 0 && i < there.size(); ++i) {
+    for (std::size_t i = 0; left > 0 && quiet_ == 0 && i < there.size(); ++i) {
       if (!there[i])
         wrong(schema, "required",
               fmt::format("has no \"{}\": it is required", shown(schema.required[i])));
@@ -449,6 +454,7 @@ class Checker {
   [[gnu::noinline]] bool wrong_combination(const SchemaNode& schema, std::uint32_t at,
                                            std::string_view keyword, std::string_view how,
                                            std::size_t schemas) {
+    if (quiet_ > 0) return false;
     return wrong(schema, keyword,
                  fmt::format("is {}: {} {}schema{} of {}", shown(tree_.text(at)), how,
                              keyword == "not" ? "" : fmt::format("{} ", schemas),

@@ -167,7 +167,7 @@ TEST(JsonSchema, StopsWhereASchemaMultipliesTheWork) {
   ASSERT_FALSE(violations.has_value());
   EXPECT_EQ(
       violations.error().message,
-      "checking it takes more than 10000000 steps or is nested deeper than 2048: it is too large "
+      "checking it takes more than 4000000 steps or is nested deeper than 2048: it is too large "
       "for this schema");
 }
 

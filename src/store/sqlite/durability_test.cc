@@ -267,7 +267,7 @@ TEST(SqliteDurabilityTest, NewerSchemaIsRefused) {
   {
     ASSERT_NE(open_store(path), nullptr);
   }
-  const std::string command = "UPDATE schema_version SET version = 99";
+  const std::string command = "INSERT INTO schema_version (version, applied_at) VALUES (99, '')";
   ASSERT_TRUE(execute_for_test(path, command));
   const auto store = create_sqlite_store({.path = path});
   ASSERT_FALSE(store.has_value());
@@ -276,6 +276,33 @@ TEST(SqliteDurabilityTest, NewerSchemaIsRefused) {
             path.string() + " has schema version 99, but this version of seam knows only " +
                 std::to_string(migrations().back().version) +
                 ": run the newer seam, or choose another data directory");
+}
+
+// Goal: a database of before versions had schemas. Method: the first step's tables, with two
+// versions.
+TEST(SqliteDurabilityTest, SchemaOfAFunctionBecomesThatOfItsNewestVersion) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "seam.db";
+  ASSERT_TRUE(execute_for_test(path, migrations().front().sql));
+  ASSERT_TRUE(execute_for_test(
+      path,
+      "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL);"
+      "INSERT INTO schema_version VALUES (1, '');"
+      "INSERT INTO functions (id, language, title, language_title, schema, examples, created_at, "
+      "updated_at, version) VALUES (7, 'nodejs', 'a', 'nodejs-a', '{\"params\":{}}', '[]', "
+      "'2026-01-02T03:04:05.000000Z', '2026-01-02T03:04:05.000000Z', 2);"
+      "INSERT INTO implementations (function_id, version, runtime, hash, content_bytes, "
+      "created_at) "
+      "VALUES (7, 1, 'nodejs', 'h', 1, '2026-01-02T03:04:05.000000Z'), "
+      "(7, 2, 'nodejs', 'h', 1, '2026-01-02T03:04:05.000000Z')"));
+  const auto store = open_store(path);
+  ASSERT_NE(store, nullptr);
+  const auto snapshot = run_on_loop(store->load());
+  ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
+  ASSERT_EQ(snapshot->implementations.size(), 2U);
+  EXPECT_EQ(snapshot->implementations[0].schema, "");
+  EXPECT_EQ(snapshot->implementations[1].schema, "{\"params\":{}}");
+  EXPECT_EQ(snapshot->implementations[1].examples, "[]");
 }
 
 TEST(SqliteDurabilityTest, DatabaseOfAnotherProgramIsRefused) {

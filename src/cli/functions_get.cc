@@ -1,0 +1,82 @@
+#include <fmt/format.h>
+
+#include "cli/api_client.h"
+#include "cli/function_commands.h"
+
+namespace seam::cli {
+namespace {
+
+std::string indented(std::string_view json) {
+  std::string out = "  ";
+  for (const char c : indent_json(json)) {
+    out += c;
+    if (c == '\n') out += "  ";
+  }
+  return out + "\n";
+}
+
+std::string show(const JsonTree& tree, const Style& style) {
+  std::string out = style.bold(text_of(tree, 0, "language_title"));
+  if (const std::string description = text_of(tree, 0, "description"); !description.empty())
+    out += "\n" + description;
+  out += "\n\n";
+  std::vector<std::vector<std::string>> rows;
+  rows.push_back({"  newest version", text_of(tree, 0, "version")});
+  if (const auto route = tree.member(0, "route")) {
+    for (std::uint32_t i = *route + 1; i < tree[*route].end; i = tree[i].end) {
+      const std::string weight = text_of(tree, i, "weight");
+      rows.push_back({"  calls go to version",
+                      text_of(tree, i, "version") +
+                          (tree[*route].count > 1 ? fmt::format(" (weight {})", weight) : "")});
+    }
+  }
+  if (const auto routed = tree.member(0, "implementations")) {
+    for (std::uint32_t i = *routed + 1; i < tree[*routed].end; i = tree[i].end) {
+      rows.push_back({"  runtime", text_of(tree, i, "runtime")});
+      rows.push_back(
+          {"  content", fmt::format("{} bytes, sha256 {}", text_of(tree, i, "content_bytes"),
+                                    text_of(tree, i, "hash"))});
+    }
+  }
+  rows.push_back({"  created", text_of(tree, 0, "created_at")});
+  rows.push_back({"  updated", text_of(tree, 0, "updated_at")});
+  if (const auto tags = tree.member(0, "tags"); tags && tree[*tags].count > 0)
+    rows.push_back({"  tags", std::string(tree.text(*tags))});
+  out += align(rows);
+  const auto schema = tree.member(0, "schema");
+  for (const char* part : {"params", "result"}) {
+    const auto described = schema ? tree.member(*schema, part) : std::nullopt;
+    if (described)
+      out += fmt::format("\n{}\n{}", style.bold(part), indented(tree.text(*described)));
+  }
+  if (const auto examples = tree.member(0, "examples"); examples && tree[*examples].count > 0)
+    out += fmt::format("\n{}\n{}", style.bold("examples"), indented(tree.text(*examples)));
+  return out;
+}
+
+}  // namespace
+
+CommandResult functions_get(const Arguments& arguments, const CommandLineOptions& options) {
+  Flags flags("functions get", "Shows a function: its versions, schema and examples.",
+              "seam functions get nodejs-calculator");
+  std::string name;
+  std::string url;
+  bool json = false;
+  flags.option("NAME", name, "The function");
+  flags.flag("--json", json, "Print the server's answer as it came");
+  flags.add_server(url);
+  if (auto stop = flags.parse(arguments)) return *std::move(stop);
+  if (const std::string problem = problem_of_name(name); !problem.empty())
+    return refuse({ErrorCode::kInvalidArgument, problem, {}});
+  const Result<std::string> server = flags.server(options.environment);
+  if (!server) return refuse(server.error());
+  const Answer answer =
+      ask({.url = *server, .path = "/api/v1/functions/" + name, .json = json}, options.error_style);
+  if (!answer) return answer.error();
+  if (json) return as_it_came(*answer);
+  const auto tree = tree_of(*answer);
+  if (!tree) return tree.error();
+  return {.out = show(*tree, options.style)};
+}
+
+}  // namespace seam::cli
