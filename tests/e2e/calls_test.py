@@ -219,7 +219,7 @@ class CallsTest(unittest.TestCase):
     def test_a_follower_that_does_not_read_costs_nothing_but_its_own_lines(self):
         slow = self.server.connection()
         slow.connect()
-        slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         slow.request("GET", "/api/v1/logs?follow=true")
         answer = slow.getresponse()
         reading = Follower(self.server, "&function=nodejs-prints")
