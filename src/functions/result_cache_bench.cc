@@ -19,6 +19,9 @@ constexpr CacheTerms kTerms{
 class EchoRuntime final : public runtimes::Runtime {
  public:
   [[nodiscard]] std::string_view name() const override { return "echo"; }
+  [[nodiscard]] Task<runtimes::RuntimeCounts> counts() override {
+    co_return runtimes::RuntimeCounts();
+  }
   [[nodiscard]] Task<Result<void>> prepare(runtimes::ProgramPtr) override {
     co_return Result<void>();
   }

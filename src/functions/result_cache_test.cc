@@ -44,6 +44,9 @@ class HeldRuntime final : public runtimes::Runtime {
   };
 
   [[nodiscard]] std::string_view name() const override { return "held"; }
+  [[nodiscard]] Task<runtimes::RuntimeCounts> counts() override {
+    co_return runtimes::RuntimeCounts();
+  }
   [[nodiscard]] Task<Result<void>> prepare(runtimes::ProgramPtr) override {
     co_return Result<void>();
   }
@@ -413,6 +416,9 @@ TEST_F(ResultCacheTest, TheLongestTimeThatOneOfThemWantsIsKept) {
 class QuickRuntime final : public runtimes::Runtime {
  public:
   [[nodiscard]] std::string_view name() const override { return "quick"; }
+  [[nodiscard]] Task<runtimes::RuntimeCounts> counts() override {
+    co_return runtimes::RuntimeCounts();
+  }
   [[nodiscard]] Task<Result<void>> prepare(runtimes::ProgramPtr) override {
     co_return Result<void>();
   }
