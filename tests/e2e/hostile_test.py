@@ -68,8 +68,6 @@ def gives(value):
     return [("gave", value)]
 
 
-NODE_VERSION = int(subprocess.run(["/usr/bin/node", "--version"], capture_output=True, text=True, check=True).stdout.lstrip("v").split(".")[0])
-
 TIMEOUT = [("TIMEOUT", 504)]
 MEMORY = [("memory_exceeded",)]
 DIED = [("worker_died",)]
@@ -94,7 +92,7 @@ def frames(text):
 ATTACKS = {
     # Time
     "node endless loop": (node("for (;;);"), TIMEOUT),
-    "node endless microtasks": (node("const again = () => Promise.resolve().then(again); await again();"), TIMEOUT + (MEMORY if NODE_VERSION < 20 else [])),  # Node 18 keeps what each leaves
+    "node endless microtasks": (node("const again = () => Promise.resolve().then(again); await again();"), TIMEOUT + MEMORY),  # a Node that is slow to collect keeps what each leaves
     "node catastrophic regular expression": (node("return /^(a+)+$/.test('a'.repeat(60) + '!');"), TIMEOUT),
     "python endless loop": (python("while True: pass"), TIMEOUT),
     "python loop that catches everything": (python("while True:\n    try:\n        while True: pass\n    except BaseException: pass"), TIMEOUT),
@@ -104,7 +102,7 @@ ATTACKS = {
     "node fork bomb": (node("for (;;) require('child_process').spawn(process.execPath, ['-e', 'for (;;);']).on('error', () => {});"), threw("Error") + TIMEOUT + MEMORY),
     "node one child": (node("return require('child_process').spawnSync('/bin/sh', ['-c', 'id']).error.code;"), gives("EPERM") + gives("EACCES") + gives("ENOENT")),
     "node thread bomb": (node("const { Worker } = require('worker_threads');\n  for (let i = 0; i < 200; ++i) new Worker('for (;;);', { eval: true }).on('error', () => {});\n"
-                              "  await new Promise((resolve) => setTimeout(resolve, 60000));"), TIMEOUT + MEMORY + DIED),
+                              "  await new Promise((resolve) => setTimeout(resolve, 60000));"), TIMEOUT + MEMORY + DIED + threw("Error")),
     "python fork bomb": (python("while True:\n    if os.fork() == 0:\n        while True: pass"), TIMEOUT + threw("PermissionError", "BlockingIOError")),
     "python fork bomb that goes on": (python("while True:\n    try: os.fork()\n    except OSError: pass"), TIMEOUT),
     "python thread bomb": (python("def spin():\n    while True: time.sleep(0.01)\nwhile True:\n    threading.Thread(target=spin, daemon=True).start()"), threw("RuntimeError") + TIMEOUT + MEMORY),
