@@ -31,9 +31,9 @@ class RelaySink final : public CallSink {
 
 }  // namespace
 
-WorkerPool::WorkerPool(WorkerPoolOptions options, std::unique_ptr<WorkerLauncher> launcher,
+WorkerPool::WorkerPool(const WorkerPoolOptions& options, std::unique_ptr<WorkerLauncher> launcher,
                        std::span<EventLoop* const> loops)
-    : options_(std::move(options)), launcher_(std::move(launcher)) {
+    : options_(options), launcher_(std::move(launcher)) {
   CHECK(!loops.empty());
   const auto share = std::max<std::size_t>(1, options_.limits.workers_max / loops.size());
   for (EventLoop* loop : loops) {

@@ -33,7 +33,7 @@ struct WorkerPoolOptions {
 
 class WorkerPool final : public Runtime {
  public:
-  WorkerPool(WorkerPoolOptions options, std::unique_ptr<WorkerLauncher> launcher,
+  WorkerPool(const WorkerPoolOptions& options, std::unique_ptr<WorkerLauncher> launcher,
              std::span<EventLoop* const> loops);
   ~WorkerPool() override;
 
