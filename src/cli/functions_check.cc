@@ -5,6 +5,7 @@
 
 #include "cli/api_client.h"
 #include "cli/function_commands.h"
+#include "cli/named_command.h"
 #include "functions/function_examples.h"
 
 namespace seam::cli {
@@ -206,19 +207,11 @@ CommandResult functions_check(const Arguments& arguments, const CommandLineOptio
               "The exit code is 0, or 1: an example fails, 2: the command is wrong, 3: no server "
               "takes the calls.",
               "seam functions check nodejs-calculator");
-  std::string name;
-  std::string url;
-  bool json = false;
-  flags.option("NAME", name, "The function");
-  flags.flag("--json", json, "As JSON");
-  flags.add_server(url);
-  if (auto stop = flags.parse(arguments)) return *std::move(stop);
-  if (const std::string problem = problem_of_name(name); !problem.empty())
-    return refuse({ErrorCode::kInvalidArgument, problem, {}});
-  const Result<std::string> server = flags.server(options.environment);
-  if (!server) return refuse(server.error());
+  NamedCommand command(flags, kFunctionName, "As JSON");
+  if (auto stop = command.parse(arguments)) return *std::move(stop);
+  const std::string& name = command.name();
   const std::string path = "/api/v1/functions/" + name;
-  const Answer answer = ask({.url = *server, .path = path, .json = json}, options.error_style);
+  const Answer answer = command.ask({.path = path}, options);
   if (!answer) return answer.error();
   const auto tree = tree_of(*answer);
   if (!tree) return tree.error();
@@ -236,6 +229,8 @@ CommandResult functions_check(const Arguments& arguments, const CommandLineOptio
   const bool has_schema = described && (*tree)[*described].kind == Kind::kObject;
   const auto schema =
       functions::FunctionSchema::compile(has_schema ? tree->text(*described) : std::string_view());
+  const Result<std::string> server = flags.server(options.environment);
+  if (!server) return refuse(server.error());
   std::vector<Checked> all;
   for (const FunctionExample& example : *read) {
     auto checked = run(example, schema ? *schema : functions::FunctionSchema(), *server,
@@ -246,7 +241,8 @@ CommandResult functions_check(const Arguments& arguments, const CommandLineOptio
   const auto failed = static_cast<std::size_t>(
       std::ranges::count_if(all, [](const Checked& one) { return !one.problems.empty(); }));
   return {.exit_code = failed == 0 ? kOk : kFailed,
-          .out = json ? as_json(name, all, failed) : as_table(name, all, failed, options.style)};
+          .out = command.json() ? as_json(name, all, failed)
+                                : as_table(name, all, failed, options.style)};
 }
 
 }  // namespace seam::cli

@@ -2,6 +2,7 @@
 
 #include "cli/api_client.h"
 #include "cli/function_commands.h"
+#include "cli/named_command.h"
 
 namespace seam::cli {
 
@@ -9,24 +10,14 @@ CommandResult functions_delete(const Arguments& arguments, const CommandLineOpti
   Flags flags("functions delete",
               "Removes a function with all its versions. Its calls' records stay.",
               "seam functions delete nodejs-sum");
-  std::string name;
-  std::string url;
-  bool json = false;
-  flags.option("NAME", name, "The function");
-  flags.flag("--json", json, "Print the server's answer as it came: nothing, or an error");
-  flags.add_server(url);
-  if (auto stop = flags.parse(arguments)) return *std::move(stop);
-  if (const std::string problem = problem_of_name(name); !problem.empty())
-    return refuse({ErrorCode::kInvalidArgument, problem, {}});
-  const Result<std::string> server = flags.server(options.environment);
-  if (!server) return refuse(server.error());
-  const Answer answer = ask({.method = http::Method::kDelete,
-                             .url = *server,
-                             .path = "/api/v1/functions/" + name,
-                             .json = json},
-                            options.error_style);
+  NamedCommand command(flags, kFunctionName,
+                       "Print the server's answer as it came: nothing, or an error");
+  if (auto stop = command.parse(arguments)) return *std::move(stop);
+  const std::string& name = command.name();
+  const Answer answer =
+      command.ask({.method = http::Method::kDelete, .path = "/api/v1/functions/" + name}, options);
   if (!answer) return answer.error();
-  if (json) return as_it_came(*answer);
+  if (command.json()) return as_it_came(*answer);
   return {.out = fmt::format("{} is gone, with all its versions.\n", name)};
 }
 

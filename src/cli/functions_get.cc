@@ -2,6 +2,7 @@
 
 #include "cli/api_client.h"
 #include "cli/function_commands.h"
+#include "cli/named_command.h"
 
 namespace seam::cli {
 namespace {
@@ -59,21 +60,12 @@ std::string show(const JsonTree& tree, const Style& style) {
 CommandResult functions_get(const Arguments& arguments, const CommandLineOptions& options) {
   Flags flags("functions get", "Shows a function: its versions, schema and examples.",
               "seam functions get nodejs-calculator");
-  std::string name;
-  std::string url;
-  bool json = false;
-  flags.option("NAME", name, "The function");
-  flags.flag("--json", json, "Print the server's answer as it came");
-  flags.add_server(url);
-  if (auto stop = flags.parse(arguments)) return *std::move(stop);
-  if (const std::string problem = problem_of_name(name); !problem.empty())
-    return refuse({ErrorCode::kInvalidArgument, problem, {}});
-  const Result<std::string> server = flags.server(options.environment);
-  if (!server) return refuse(server.error());
-  const Answer answer =
-      ask({.url = *server, .path = "/api/v1/functions/" + name, .json = json}, options.error_style);
+  NamedCommand command(flags, kFunctionName, "Print the server's answer as it came");
+  if (auto stop = command.parse(arguments)) return *std::move(stop);
+  const std::string& name = command.name();
+  const Answer answer = command.ask({.path = "/api/v1/functions/" + name}, options);
   if (!answer) return answer.error();
-  if (json) return as_it_came(*answer);
+  if (command.json()) return as_it_came(*answer);
   const auto tree = tree_of(*answer);
   if (!tree) return tree.error();
   return {.out = show(*tree, options.style)};
