@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
+
+#include "functions/whole_number.h"
 
 namespace seam::api {
 namespace {
@@ -60,10 +61,8 @@ Result<std::optional<std::string_view>> Body::object(std::string_view name) cons
 Result<std::optional<std::int64_t>> Body::integer(std::string_view name) const {
   const auto value = raw(name);
   if (!value) return std::nullopt;
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), number);
-  if (error != std::errc() || end != value->data() + value->size())
-    return wrong(name, *value, "a whole number");
+  const std::optional<std::int64_t> number = functions::whole_number(*value);
+  if (!number) return wrong(name, *value, "a whole number");
   return number;
 }
 

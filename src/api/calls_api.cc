@@ -12,6 +12,7 @@
 #include "api/errors.h"
 #include "api/moment.h"
 #include "api/paging.h"
+#include "api/schemas.h"
 #include "base/identifier.h"
 
 namespace seam::api {
@@ -112,6 +113,15 @@ Result<void> check_call_id(std::string_view id) {
   return bad(fmt::format("'{}' is no call's id: give the call_id of an answer", id.substr(0, 60)));
 }
 
+const http::ParameterNote kFunctionNote{"function", "Only of this function."};
+const http::ParameterNote kOfSessionNote{"session", "Only of this session.",
+                                         R"({"format":"uuid"})"};
+const http::ParameterNote kStatusNote{
+    "status", "ok, error, an HTTP status such as 504, or a code such as RUNTIME_ERROR."};
+const http::ParameterNote kSinceNote{
+    "since", "Only what began then or later: a time of RFC 3339, or how long ago, such as 15m."};
+const http::ParameterNote kUntilNote{"until", "Only what began before; as since."};
+
 std::string page_head(const CallPage& found, const Paging& paging) {
   return fmt::format(R"({{"total":{},"total_is_exact":{},"page":{},"per_page":{})", found.total,
                      found.total < CallQuery::kCountMax, paging.page, paging.per_page);
@@ -165,22 +175,40 @@ void CallsApi::mount(http::RouteTable& routes) {
               .path = "/api/v1/calls",
               .operation = "listCalls",
               .summary = "Lists calls, newest first.",
-              .responses = {{200, "A page of calls."}, {400, "A filter is malformed."}}},
+              .responses = {{200, "A page of calls.", "CallPage"},
+                            {400, "A filter is malformed.", "Error"}},
+              .notes = {kFunctionNote, kOfSessionNote, kStatusNote, kSinceNote, kUntilNote,
+                        kPageNote, kPerPageNote}},
              http::bind(this, &CallsApi::list));
   routes.add({.method = kGet,
               .path = "/api/v1/calls/{call_id}",
               .operation = "getCall",
               .summary = "Tells of one call: its stages, error, payloads and logs.",
-              .responses = {{200, "The call."}, {404, "No such call, or its record is gone."}}},
+              .responses = {{200, "The call.", "Call"},
+                            {404, "No such call, or its record is gone.", "Error"}},
+              .notes = {{"call_id", "The call's id, of its answer.", R"({"format":"uuid"})"}}},
              http::bind(this, &CallsApi::get));
-  routes.add({.method = kGet,
-              .path = "/api/v1/logs",
-              .operation = "getLogs",
-              .summary = "Gives the lines that functions printed, or follows them.",
-              .responses = {{200, "A page of lines, or a stream of them."},
-                            {400, "A filter is malformed."},
-                            {503, "Too many follow already."}}},
-             http::bind(this, &CallsApi::logs));
+  routes.add(
+      {.method = kGet,
+       .path = "/api/v1/logs",
+       .operation = "getLogs",
+       .summary = "Gives the lines that functions printed, or follows them.",
+       .responses = {{200, "A page of lines, or a stream of them.", "LogPage"},
+                     {.status = 200,
+                      .description = "A page of lines, or a stream of them.",
+                      .content_type = std::string(kLinesType)},
+                     {400, "A filter is malformed.", "Error"},
+                     {503, "Too many follow already.", "Error"}},
+       .notes = {kFunctionNote,
+                 kOfSessionNote,
+                 {"call", "Only lines of this call.", R"({"format":"uuid"})"},
+                 kSinceNote,
+                 kUntilNote,
+                 {"follow", "Goes on with what is printed from now on, as a line of JSON each."},
+                 kPageNote,
+                 {"per_page", "Calls on a page, each with its lines.",
+                  R"({"minimum":1,"maximum":100,"default":20})"}}},
+      http::bind(this, &CallsApi::logs));
 }
 
 Task<Result<CallPage>> CallsApi::find(CallQuery query) {

@@ -9,6 +9,7 @@
 #include "api/function_json.h"
 #include "api/paging.h"
 #include "api/recorded_headers.h"
+#include "api/schemas.h"
 #include "base/base64.h"
 #include "base/json_text.h"
 #include "functions/options.h"
@@ -33,63 +34,74 @@ void FunctionsApi::mount(http::RouteTable& routes) {
               .path = "/api/v1/functions",
               .operation = "listFunctions",
               .summary = "Lists functions by name.",
-              .responses = {{200, "A page of functions."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "A page of functions.", "FunctionPage"}},
+              .notes = {{"language", "Only functions whose names begin with this language."},
+                        {"user_id", "Only functions that this user has put."},
+                        {"type", "Only functions that this runtime runs."},
+                        kPageNote,
+                        kPerPageNote}},
              http::bind(this, &FunctionsApi::list));
-  routes.add({.method = kGet,
-              .path = "/api/v1/functions/{language_title}",
-              .operation = "getFunction",
-              .summary = "Tells of one function: its schema, examples, implementations and route.",
-              .responses = {{200, "The function."}, {404, "No such function."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
-             http::bind(this, &FunctionsApi::get));
+  routes.add(
+      {.method = kGet,
+       .path = "/api/v1/functions/{language_title}",
+       .operation = "getFunction",
+       .summary = "Tells of one function: its schema, examples, implementations and route.",
+       .responses = {{200, "The function.", "Function"}, {404, "No such function.", "Error"}},
+       .notes = {kNameNote}},
+      http::bind(this, &FunctionsApi::get));
   routes.add(
       {.method = kPut,
        .path = "/api/v1/functions/{language_title}",
        .operation = "putFunction",
        .summary = "Registers a function, or a new version of it, and routes its calls there.",
-       .responses = {{200, "A new version."},
-                     {201, "A new function."},
-                     {400, "The content is not acceptable."}},
+       .responses = {{200, "A new version.", "Function"},
+                     {201, "A new function.", "Function"},
+                     {400, "The content is not acceptable.", "Error"}},
        .body_bytes_max = limits_.put_body_bytes_max(),
-       .parameters = {}},
+       .request_schema = "PutFunction",
+       .form_schema = "PutFunctionForm",
+       .notes = {kNameNote}},
       http::bind(this, &FunctionsApi::put));
   routes.add({.method = kDelete,
               .path = "/api/v1/functions/{language_title}",
               .operation = "deleteFunction",
               .summary = "Removes a function.",
-              .responses = {{204, "Removed."}, {404, "No such function."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{204, "Removed."}, {404, "No such function.", "Error"}},
+              .notes = {kNameNote}},
              http::bind(this, &FunctionsApi::remove));
-  routes.add({.method = kGet,
-              .path = "/api/v1/functions/{language_title}/versions",
-              .operation = "listVersions",
-              .summary = "Lists a function's versions, newest first.",
-              .responses = {{200, "The versions."}, {404, "No such function."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
-             http::bind(this, &FunctionsApi::versions));
+  routes.add(
+      {.method = kGet,
+       .path = "/api/v1/functions/{language_title}/versions",
+       .operation = "listVersions",
+       .summary = "Lists a function's versions, newest first.",
+       .responses = {{200, "The versions.", "VersionList"}, {404, "No such function.", "Error"}},
+       .notes = {kNameNote}},
+      http::bind(this, &FunctionsApi::versions));
   routes.add({.method = kPut,
               .path = "/api/v1/functions/{language_title}/route",
               .operation = "routeFunction",
               .summary = "Sends a function's calls to one of its versions, at once.",
-              .responses = {{200, "The function."}, {404, "No such function or version."}},
+              .responses = {{200, "The function.", "Function"},
+                            {404, "No such function or version.", "Error"},
+                            {409, "It was deleted meanwhile.", "Error"}},
               .body_bytes_max = BodyLimits::kEnvelopeBytesMax,
-              .parameters = {}},
+              .request_schema = "RouteFunction",
+              .notes = {kNameNote}},
              http::bind(this, &FunctionsApi::route));
   routes.add({.method = kPost,
               .path = "/api/v1/functions/{language_title}/invoke",
               .operation = "invokeFunction",
               .summary = "Calls a function once, without a session.",
-              .responses = {{200, "The result."},
-                            {404, "No such function."},
-                            {500, "The function failed."},
-                            {504, "Out of time."}},
+              .responses = {{200, "The result.", "CallAnswer"},
+                            {404, "No such function.", "Error"},
+                            {500, "The function failed.", "Error"},
+                            {504, "Out of time.", "Error"}},
               .body_bytes_max = limits_.call_body_bytes_max(),
-              .parameters = {}},
+              .request_schema = "InvokeFunction",
+              .notes = {kNameNote,
+                        {"version", "This version instead of the routed one.",
+                         R"({"minimum":1,"maximum":9223372036854775807})"},
+                        kCacheNote}},
              http::bind(this, &FunctionsApi::invoke));
 }
 

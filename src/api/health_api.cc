@@ -28,25 +28,19 @@ void HealthApi::mount(http::RouteTable& routes) {
               .path = "/livez",
               .operation = "livez",
               .summary = "Whether the process serves at all.",
-              .responses = {{200, "It does."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "It does.", "Status"}}},
              http::bind(this, &HealthApi::live));
   routes.add({.method = kGet,
               .path = "/readyz",
               .operation = "readyz",
               .summary = "Whether calls should be sent here.",
-              .responses = {{200, "Yes."}, {503, "Starting or draining."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "Yes.", "Status"}, {503, "Starting or draining.", "Error"}}},
              http::bind(this, &HealthApi::ready));
   routes.add({.method = kGet,
               .path = "/health",
               .operation = "health",
               .summary = "The state of each part.",
-              .responses = {{200, "What works, what does not."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "What works, what does not.", "Health"}}},
              http::bind(this, &HealthApi::health));
 }
 

@@ -17,14 +17,14 @@ MetricsApi::MetricsApi(MetricsSources sources, EventLoop& loop, std::string vers
     : sources_(sources), loop_(loop), version_(std::move(version)), commit_(std::move(commit)) {}
 
 void MetricsApi::mount(http::RouteTable& routes) {
-  routes.add({.method = http::Method::kGet,
+  using enum http::Method;
+  routes.add({.method = kGet,
               .path = "/metrics",
               .operation = "metrics",
               .summary = "Tells what the server counts, in the text format of Prometheus, or in "
                          "OpenMetrics for whoever asks for it.",
-              .responses = {{200, "All metrics."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "All metrics.", {}, "text/plain"},
+                            {200, "All metrics.", {}, "application/openmetrics-text"}}},
              http::bind(this, &MetricsApi::metrics));
 }
 
@@ -55,6 +55,19 @@ void MetricsApi::write_gauges(TextWriter& writer, std::size_t functions) const {
   writer.gauge("seam_records_lag_seconds",
                "How old the oldest record is at most that waits to be written; 0 where none waits.",
                std::chrono::duration<double>(drain.lag).count());
+}
+
+void MetricsApi::write_cache(TextWriter& writer) const {
+  const functions::CacheStats cache = sources_.cache.stats();
+  writer.counter("seam_cache_hits_total", "Calls answered with a kept result.", cache.hits);
+  writer.counter("seam_cache_misses_total", "Calls that ran, for want of a kept result.",
+                 cache.misses);
+  writer.counter("seam_cache_coalesced_total", "Calls that waited for the run of an equal call.",
+                 cache.coalesced);
+  writer.counter("seam_cache_evicted_total", "Results taken away to make room for others.",
+                 cache.evicted);
+  writer.gauge("seam_cache_bytes", "Bytes that the kept results take.", cache.bytes);
+  writer.gauge("seam_cache_entries", "Results kept.", cache.entries);
 }
 
 void MetricsApi::write_runtimes(TextWriter& writer,
@@ -119,6 +132,7 @@ Task<http::Response> MetricsApi::metrics(http::Request&, http::Header<"Accept"> 
   const std::size_t functions = sources_.functions.catalogue()->size();
   co_await loop_.schedule();
   write_gauges(writer, functions);
+  write_cache(writer);
   write_runtimes(writer, counts);
   sources_.registry.write(writer);
   metrics::write_process_metrics(writer);

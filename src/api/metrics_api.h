@@ -9,6 +9,7 @@
 #include "base/event_loop.h"
 #include "functions/recorder.h"
 #include "functions/registry.h"
+#include "functions/result_cache.h"
 #include "functions/sessions.h"
 #include "http/routes.h"
 #include "journal/journal.h"
@@ -26,6 +27,7 @@ struct MetricsSources {
   const functions::Registry& functions;
   const functions::Sessions& sessions;
   const functions::Recorder& recorder;
+  const functions::ResultCache& cache;
   const journal::Journals& journals;
   const store::RecordDrain& drain;
 };
@@ -41,6 +43,7 @@ class MetricsApi {
  private:
   Task<http::Response> metrics(http::Request& request, http::Header<"Accept"> accept);
   void write_gauges(metrics::TextWriter& writer, std::size_t functions) const;
+  void write_cache(metrics::TextWriter& writer) const;
   void write_runtimes(metrics::TextWriter& writer,
                       const std::map<std::string, runtimes::RuntimeCounts>& counts) const;
 

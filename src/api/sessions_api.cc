@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "api/paging.h"
 #include "api/recorded_headers.h"
+#include "api/schemas.h"
 #include "base/base64.h"
 #include "base/identifier.h"
 
@@ -56,56 +57,58 @@ void SessionsApi::mount(http::RouteTable& routes) {
        .path = "/api/v1/initialize",
        .operation = "initialize",
        .summary = "Opens a session for a registered function, or for the script in the body.",
-       .responses = {{200, "The session."},
-                     {400, "The name, context or script is not acceptable."},
-                     {404, "No such function."}},
+       .responses = {{200, "The session.", "SessionOpened"},
+                     {400, "The name, context or script is not acceptable.", "Error"},
+                     {404, "No such function.", "Error"}},
        .body_bytes_max = limits_.script_body_bytes_max(),
-       .parameters = {}},
+       .request_schema = "Initialize",
+       .notes = {{"Language-Title", "The function's name. Without it: 400."}}},
       http::bind(this, &SessionsApi::initialize));
   routes.add({.method = kPost,
               .path = "/api/v1/execute/{request_id}",
               .operation = "execute",
               .summary = "Calls the session's function.",
-              .responses = {{200, "The result."},
-                            {404, "No such session."},
-                            {500, "The function failed."},
-                            {504, "Out of time."}},
+              .responses = {{200, "The result.", "CallAnswer"},
+                            {404, "No such session.", "Error"},
+                            {500, "The function failed.", "Error"},
+                            {504, "Out of time.", "Error"}},
               .body_bytes_max = limits_.call_body_bytes_max(),
-              .parameters = {}},
+              .request_schema = "Execute",
+              .notes = {kSessionNote, kCacheNote}},
              http::bind(this, &SessionsApi::execute));
   routes.add({.method = kGet,
               .path = "/api/v1/sessions",
               .operation = "listSessions",
               .summary = "Lists open sessions, newest first.",
-              .responses = {{200, "A page of sessions."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "A page of sessions.", "SessionPage"}},
+              .notes = {kPageNote, kPerPageNote}},
              http::bind(this, &SessionsApi::list));
   routes.add({.method = kGet,
               .path = "/api/v1/sessions/{request_id}",
               .operation = "getSession",
               .summary = "Tells of one session.",
-              .responses = {{200, "The session."}, {404, "No such session."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{200, "The session.", "Session"}, {404, "No such session.", "Error"}},
+              .notes = {kSessionNote}},
              http::bind(this, &SessionsApi::get));
   routes.add({.method = kPatch,
               .path = "/api/v1/sessions/{request_id}",
               .operation = "changeSession",
               .summary = "Changes a session's context, script or expiry.",
-              .responses = {{200, "The session."},
-                            {404, "No such session."},
-                            {409, "It changed meanwhile."}},
+              .responses = {{200, "The session.", "Session"},
+                            {404, "No such session.", "Error"},
+                            {409, "It changed meanwhile.", "Error"}},
               .body_bytes_max = limits_.script_body_bytes_max(),
-              .parameters = {}},
+              .request_schema = "ChangeSession",
+              .notes = {kSessionNote}},
              http::bind(this, &SessionsApi::patch));
   routes.add({.method = kDelete,
               .path = "/api/v1/sessions/{request_id}",
               .operation = "endSession",
               .summary = "Ends a session and releases its worker.",
-              .responses = {{204, "Ended."}, {404, "No such session."}},
-              .body_bytes_max = 0,
-              .parameters = {}},
+              .responses = {{204, "Ended."},
+                            {404, "No such session.", "Error"},
+                            {409, "It changed meanwhile.", "Error"}},
+              .notes = {kSessionNote}},
              http::bind(this, &SessionsApi::end));
 }
 

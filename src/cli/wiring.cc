@@ -13,6 +13,7 @@
 #include "api/functions_api.h"
 #include "api/health_api.h"
 #include "api/metrics_api.h"
+#include "api/openapi_api.h"
 #include "api/sessions_api.h"
 #include "base/event_loop.h"
 #include "base/json_text.h"
@@ -148,6 +149,7 @@ struct FunctionHost::Parts {
   std::unique_ptr<api::CallsApi> calls_api;
   std::unique_ptr<api::HealthApi> health_api;
   std::unique_ptr<api::MetricsApi> metrics_api;
+  std::unique_ptr<api::OpenapiApi> openapi_api;
   api::Door door;
   http::RouteTable routes;
   std::unique_ptr<http::Server> server;
@@ -268,6 +270,7 @@ void FunctionHost::Parts::make_api() {
                                                                       .functions = *registry,
                                                                       .sessions = *sessions,
                                                                       .recorder = *recorder,
+                                                                      .cache = *cache,
                                                                       .journals = *journals,
                                                                       .drain = *drain},
                                                   metrics_loop, std::string(version()),
@@ -277,6 +280,9 @@ void FunctionHost::Parts::make_api() {
   functions_api->mount(routes);
   health_api->mount(routes);
   metrics_api->mount(routes);
+  openapi_api = std::make_unique<api::OpenapiApi>(std::string(version()));
+  openapi_api->mount(routes);
+  openapi_api->describe(routes);  // when all are mounted
   http::ServerOptions options = server_options(settings);
   options.metrics = &metrics;
   server = std::make_unique<http::Server>(std::move(options), routes, door, loop_pointers);

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "base/json_text.h"
 #include "functions/options.h"
+#include "functions/whole_number.h"
 
 namespace seam::functions {
 namespace {
@@ -27,11 +26,8 @@ Result<CallContext> CallContext::parse(std::string_view text) {
   SEAM_ASSIGN_OR_RETURN(const JsonObjectText members, JsonObjectText::parse(text));
   context.text = text;
   if (const auto value = members.find("timeout_ms")) {
-    std::int64_t timeout_ms = 0;
-    const auto [end, error] =
-        std::from_chars(value->data(), value->data() + value->size(), timeout_ms);
-    if (error != std::errc() || end != value->data() + value->size() || timeout_ms < 1 ||
-        timeout_ms > kTimeoutMsMax) {
+    const std::optional<std::int64_t> timeout_ms = whole_number(*value);
+    if (!timeout_ms || *timeout_ms < 1 || *timeout_ms > kTimeoutMsMax) {
       return bad("timeout_ms", *value, fmt::format("a whole number from 1 to {}", kTimeoutMsMax));
     }
     context.timeout_ms = timeout_ms;

@@ -60,8 +60,8 @@ void CallSeries::observe(const runtimes::Outcome& outcome, nanoseconds duration)
   if (stats.log_bytes_dropped > 0) log_bytes_dropped_.add(stats.log_bytes_dropped);
 }
 
-void CallSeries::observe_cached(nanoseconds duration) const {
-  calls_[place_of("OK")].add();
+void CallSeries::observe_unrun(std::string_view code, nanoseconds duration) const {
+  calls_[place_of(code)].add();
   duration_.observe(duration);
 }
 

@@ -44,8 +44,9 @@ class CallSeries {
   CallSeries(const CallFamilies& families, std::string_view function, std::string_view runtime);
   // `duration` is the whole call's. About 20 ns.
   void observe(const runtimes::Outcome& outcome, nanoseconds duration) const;
-  // Of a call that the result of another answered: it had no stages.
-  void observe_cached(nanoseconds duration) const;
+  // Of a call for which nothing ran, so that it had no stages: one of the result cache ("OK"), or
+  // one with params that the function's schema refused ("INVALID_PARAMS").
+  void observe_unrun(std::string_view code, nanoseconds duration) const;
 
  private:
   std::array<metrics::Counter, kCallCodes.size()> calls_;

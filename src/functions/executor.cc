@@ -190,6 +190,7 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
     if (Result<void> fits = chosen->implementation->schema.check_params(request.params); !fits) {
       answer.params_refused = true;
       answer.outcome.value = std::move(fits).error();
+      chosen->series->observe_unrun("INVALID_PARAMS", clock_.now() - request.received_at);
       co_return answer;
     }
   }
@@ -236,7 +237,7 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
 
   answer.duration = clock_.now() - request.received_at;
   if (answer.cached) {
-    chosen->series->observe_cached(answer.duration);
+    chosen->series->observe_unrun("OK", answer.duration);
   } else {
     chosen->series->observe(answer.outcome, answer.duration);
   }

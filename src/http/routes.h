@@ -79,9 +79,18 @@ struct ParameterInfo {
   bool required = false;
 };
 
+// What is said of a parameter beside its type, by its name.
+struct ParameterNote {
+  std::string name;
+  std::string description;  // a sentence
+  std::string schema = {};  // JSON Schema as JSON, members beside `type`: {"minimum":1}
+};
+
 struct ResponseInfo {
   int status;
   std::string description;
+  std::string schema = {};  // the name of its body's schema; empty: no body, or none in JSON
+  std::string content_type = "application/json";
 };
 
 struct RouteInfo {
@@ -90,7 +99,10 @@ struct RouteInfo {
   std::string operation;  // "getSession"; unique
   std::string summary;    // a sentence
   std::vector<ResponseInfo> responses = {};
-  std::size_t body_bytes_max = 0;  // 413 above it; 0: the route takes no body
+  std::size_t body_bytes_max = 0;   // 413 above it; 0: the route takes no body
+  std::string request_schema = {};  // the name of its JSON body's schema
+  std::string form_schema = {};     // of its multipart/form-data body's, where it takes one
+  std::vector<ParameterNote> notes = {};
   std::vector<ParameterInfo> parameters =
       {};  // filled by RouteTable::add from the handler's signature
 };

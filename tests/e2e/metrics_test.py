@@ -99,6 +99,29 @@ class Counts(Metrics):
         self.assertEqual(self.value("seam_function_calls_total", **labels), before + 3)
         self.assertNotIn("python-inline", self.text())
 
+    def test_params_that_the_schema_refuses_are_counted_by_their_code(self):
+        status, body = self.server.call("PUT", "/api/v1/functions/nodejs-strict",
+                                        {"content": "return 1;", "schema": {"params": {"type": "object", "required": ["a"]}}})
+        self.assertEqual(status, 201, body)
+        self.assertEqual(self.server.invoke("nodejs-strict", {})[0], 400)
+        labels = {"function": "nodejs-strict", "runtime": "nodejs"}
+        self.assertEqual(self.value("seam_function_calls_total", **labels, code="INVALID_PARAMS"), 1)
+        self.assertEqual(self.value("seam_function_call_duration_seconds_count", **labels), 1)
+        self.assertEqual(self.value("seam_function_stage_duration_seconds_count", **labels, stage="run"), 0)
+        self.delete("nodejs-strict")
+
+    def test_the_result_cache(self):
+        status, body = self.server.call("PUT", "/api/v1/functions/nodejs-kept", {"content": "return 1;", "cacheable": True})
+        self.assertEqual(status, 201, body)
+        names = ("hits_total", "misses_total", "entries", "bytes")
+        before = [self.value(f"seam_cache_{name}") for name in names]
+        for _ in range(3):
+            self.assertEqual(self.server.invoke("nodejs-kept")[0], 200)
+        hits, misses, entries, size = (self.value(f"seam_cache_{name}") - was for name, was in zip(names, before))
+        self.assertEqual((hits, misses, entries), (2, 1, 1))
+        self.assertGreater(size, 0)
+        self.delete("nodejs-kept")
+
     def test_requests_by_operation_method_and_status(self):
         def ask(verb, path, **labels):
             before = self.value("seam_http_requests_total", **labels)
