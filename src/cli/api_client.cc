@@ -13,9 +13,6 @@
 namespace seam::cli {
 namespace {
 
-// The longest call there is, and a little for the way.
-constexpr seconds kPatience{930};
-
 std::string member(const JsonObjectText& object, std::string_view name) {
   const auto value = object.find(name);
   if (!value) return {};
@@ -83,7 +80,7 @@ Answer ask(const ApiRequest& request, const Style& error_style) {
   http::ClientRequest sent{.method = request.method,
                            .url = request.url + request.path,
                            .body = request.body,
-                           .timeout = kPatience};
+                           .timeout = request.patience};
   if (!request.body.empty()) sent.headers.emplace_back("Content-Type", "application/json");
   Result<http::ClientResponse> answer = http::fetch(sent);
   if (!answer) {

@@ -16,10 +16,11 @@ namespace seam::cli {
 
 struct ApiRequest {
   http::Method method = http::Method::kGet;
-  std::string url = {};   // "http://127.0.0.1:8080"
-  std::string path = {};  // "/api/v1/functions"
-  std::string body = {};  // JSON, or empty
-  bool json = false;      // an error is printed as the server sent it
+  std::string url = {};                 // "http://127.0.0.1:8080"
+  std::string path = {};                // "/api/v1/functions"
+  std::string body = {};                // JSON, or empty
+  bool json = false;                    // an error is printed as the server sent it
+  nanoseconds patience = seconds(930);  // the longest call there is, and a little for the way
 };
 
 // The answer's body, or what to print.

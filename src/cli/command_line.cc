@@ -216,6 +216,7 @@ std::span<const Command> all_commands() {
       {"calls", "list calls, or show one", run_calls},
       {"functions", "list, put, check and route functions", run_functions},
       {"sessions", "list and end sessions", run_sessions},
+      {"health", "show the state of a running server's parts", run_health},
       {"config", "show every setting and where it came from", run_config},
       {"doctor", "check whether a server can run here, and how well it can isolate", run_doctor},
       {"completions", "make a shell complete all of this", run_completions},

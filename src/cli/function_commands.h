@@ -27,6 +27,8 @@ using Arguments = std::vector<std::string>;
 // The groups.
 [[nodiscard]] CommandResult run_functions(const Arguments&, const CommandLineOptions&);
 [[nodiscard]] CommandResult run_sessions(const Arguments&, const CommandLineOptions&);
+// `seam health`: the parts of a running server, or whether it takes calls.
+[[nodiscard]] CommandResult run_health(const Arguments&, const CommandLineOptions&);
 // `seam completions bash|zsh`.
 [[nodiscard]] CommandResult run_completions(const Arguments&, const CommandLineOptions&);
 

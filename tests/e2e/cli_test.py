@@ -143,6 +143,27 @@ class Functions(CliTest):
                 self.assertIn(f"seam {group} {command}", out)
 
 
+class Health(CliTest):
+    def test_a_server_that_is_well(self):
+        out, _ = self.seam("health")
+        self.assertIn(f"at http://127.0.0.1:{self.server.port} is ok\n", out)
+        self.assertRegex(out, r"(?m)^  nodejs +up +/")
+        self.assertIn("Workers are isolated", out)
+        self.assertEqual(json.loads(self.seam("health", "--json")[0])["status"], "ok")
+        self.assertEqual((self.seam("health", "--live")[0], self.seam("health", "--ready")[0]), ("ok\n", "ready\n"))
+
+    def test_a_part_that_is_down_is_told_by_the_exit_code(self):
+        with Server(arguments=["--runtimes-node-command", "/nowhere/node"]) as server:
+            out, _ = self.seam("health", "--url", f"http://127.0.0.1:{server.port}", url=False, code=1)
+            self.assertRegex(out, r"(?m)^  nodejs +down +.*/nowhere/node")
+            # A probe that restarted it would not help.
+            self.seam("health", "--ready", "--url", f"http://127.0.0.1:{server.port}", url=False)
+
+    def test_where_no_server_answers(self):
+        _, error = self.seam("health", "--ready", "--port", "1", url=False, code=3)
+        self.assertIn("Start it: seam serve", error)
+
+
 class Sessions(CliTest):
     def test_the_life_of_a_session(self):
         session = self.server.initialize("nodejs-x", "return 1")[1]["request_id"]
