@@ -7,8 +7,11 @@
 #include "runtimes/worker_pool.h"
 
 namespace seam::embedded {
+std::string_view node_failures();
+std::string_view node_loading();
+std::string_view node_originals();
 std::string_view node_worker();
-}
+}  // namespace seam::embedded
 
 namespace seam::runtimes {
 
@@ -40,8 +43,11 @@ constexpr std::string_view kInstallRemedy =
 
 Result<std::unique_ptr<Runtime>> create_node_runtime(NodeOptions options, process::Spawner& spawner,
                                                      std::span<EventLoop* const> loops) {
-  const std::array<HarnessFile, 1> files = {
-      {{.name = "worker.js", .content = embedded::node_worker()}}};
+  const std::array<HarnessFile, 4> files = {
+      {{.name = "worker.js", .content = embedded::node_worker()},
+       {.name = "failures.js", .content = embedded::node_failures()},
+       {.name = "loading.js", .content = embedded::node_loading()},
+       {.name = "originals.js", .content = embedded::node_originals()}}};
   SEAM_ASSIGN_OR_RETURN(const std::string folder, write_harness(options.harness_folder, files));
 
   process::WorkerSpec spec;
