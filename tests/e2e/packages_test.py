@@ -108,6 +108,16 @@ class Packages(unittest.TestCase):
 
     # Modules.
 
+    def test_modules_may_be_named_like_those_of_the_harness(self):
+        names = ("worker", "log", "frames", "failures", "loading", "json_values", "originals")
+        self.deploy("python-named", {"main.py": f"import {', '.join(names)}\ndef handle(params): return [{', '.join(f'{n}.own' for n in names)}]",
+                                     **{f"{name}.py": f"own = '{name}'" for name in names}})
+        self.assertEqual(self.result("python-named", {}), list(names))
+        required = ", ".join(f"require('./{name}').own" for name in names)
+        self.deploy("nodejs-named", {"index.js": f"module.exports = () => [{required}];",
+                                     **{f"{name}.js": f"exports.own = '{name}';" for name in names}})
+        self.assertEqual(self.result("nodejs-named", {}), list(names))
+
     def test_node_modules_and_package_json(self):
         files = {
             "index.js": "const twice = require('twice'); const { base } = require('./lib/base'); module.exports = async ({ params }) => twice(params.n) + base;",

@@ -38,7 +38,7 @@ class SharedCases:
     def failure(self, source, params=None, kind="threw", **options):
         failure = self.worker(source, **options).call(params).failure
         self.assertEqual(failure["kind"], kind, failure)
-        for hidden in ("worker.js", "loading.js", "failures.js", "worker.py", "node:internal"):
+        for hidden in ("worker.js", "loading.js", "failures.js", "worker.py", "loading.py", "node:internal"):
             self.assertNotIn(hidden, failure["stack"])
         return failure
 

@@ -17,7 +17,8 @@ NODE = os.environ.get("SEAM_NODE", "node")
 PYTHON = os.environ.get("SEAM_PYTHON", sys.executable)
 COMMANDS = {
     "node": [NODE, "--experimental-vm-modules", os.path.join(ROOT, "guests/node/worker.js")],
-    "python": [PYTHON, "-I", "-B", "-X", "utf8", os.path.join(ROOT, "guests/python/worker.py")],
+    "python": [PYTHON, "-I", "-B", "-X", "utf8", "-c",
+               f"import sys; sys.path.insert(0, {os.path.join(ROOT, 'guests/python')!r}); import worker; worker.serve(3)"],
 }
 
 LOAD, CALL = 0x01, 0x02

@@ -7,6 +7,11 @@
 #include "runtimes/worker_pool.h"
 
 namespace seam::embedded {
+std::string_view python_failures();
+std::string_view python_frames();
+std::string_view python_json_values();
+std::string_view python_loading();
+std::string_view python_log();
 std::string_view python_worker();
 std::string_view python_zygote();
 std::string_view zygote_library();
@@ -39,8 +44,13 @@ constexpr std::string_view kInstallRemedy =
 Result<std::unique_ptr<Runtime>> create_python_runtime(PythonOptions options,
                                                        process::Spawner& spawner,
                                                        std::span<EventLoop* const> loops) {
-  const std::array<HarnessFile, 3> files = {
-      {{.name = "worker.py", .content = embedded::python_worker()},
+  const std::array<HarnessFile, 8> files = {
+      {{.name = "failures.py", .content = embedded::python_failures()},
+       {.name = "frames.py", .content = embedded::python_frames()},
+       {.name = "json_values.py", .content = embedded::python_json_values()},
+       {.name = "loading.py", .content = embedded::python_loading()},
+       {.name = "log.py", .content = embedded::python_log()},
+       {.name = "worker.py", .content = embedded::python_worker()},
        {.name = "zygote.py", .content = embedded::python_zygote()},
        {.name = "libseam_zygote.so", .content = embedded::zygote_library(), .executable = true}}};
   SEAM_ASSIGN_OR_RETURN(const std::string folder, write_harness(options.harness_folder, files));
