@@ -1,5 +1,6 @@
 #include "api/metrics_api.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string_view>
@@ -11,6 +12,22 @@ namespace seam::api {
 using metrics::Kind;
 using metrics::TextWriter;
 using runtimes::RuntimeCounts;
+
+namespace {
+
+// Names with commas between them.
+std::vector<std::string> names_in(const std::optional<std::string>& list) {
+  std::vector<std::string> names;
+  std::string_view rest = list ? std::string_view(*list) : std::string_view();
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(','), rest.size());
+    if (end > 0) names.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return names;
+}
+
+}  // namespace
 
 MetricsApi::MetricsApi(MetricsSources sources, EventLoop& loop, std::string version,
                        std::string commit)
@@ -24,7 +41,13 @@ void MetricsApi::mount(http::RouteTable& routes) {
               .summary = "Tells what the server counts, in the text format of Prometheus, or in "
                          "OpenMetrics for whoever asks for it.",
               .responses = {{200, "All metrics.", {}, "text/plain"},
-                            {200, "All metrics.", {}, "application/openmetrics-text"}}},
+                            {200, "All metrics.", {}, "application/openmetrics-text"}},
+              .notes = {{"family", "Only these families: names with commas between them.",
+                         R"({"examples":["seam_workers,seam_calls_running"]})"},
+                        {"function",
+                         "Of series that have a function, only those of these: names with commas "
+                         "between them.",
+                         R"({"examples":["nodejs-calculator"]})"}}},
              http::bind(this, &MetricsApi::metrics));
 }
 
@@ -123,8 +146,11 @@ void MetricsApi::write_runtimes(TextWriter& writer,
   }
 }
 
-Task<http::Response> MetricsApi::metrics(http::Request&, http::Header<"Accept"> accept) {
-  TextWriter writer(TextWriter::format_for(accept.value));
+Task<http::Response> MetricsApi::metrics(http::Request&, http::Header<"Accept"> accept,
+                                         http::Query<"family", std::string> families,
+                                         http::Query<"function", std::string> of) {
+  TextWriter writer(TextWriter::format_for(accept.value),
+                    {.families = names_in(families.value), .functions = names_in(of.value)});
   EventLoop* const caller = EventLoop::current();
   std::map<std::string, RuntimeCounts> counts;
   for (const auto& [name, runtime] : sources_.runtimes)

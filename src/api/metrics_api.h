@@ -41,7 +41,9 @@ class MetricsApi {
   void mount(http::RouteTable& routes);
 
  private:
-  Task<http::Response> metrics(http::Request& request, http::Header<"Accept"> accept);
+  Task<http::Response> metrics(http::Request& request, http::Header<"Accept"> accept,
+                               http::Query<"family", std::string> families,
+                               http::Query<"function", std::string> of);
   void write_gauges(metrics::TextWriter& writer, std::size_t functions) const;
   void write_cache(metrics::TextWriter& writer) const;
   void write_runtimes(metrics::TextWriter& writer,

@@ -273,9 +273,14 @@ void Registry::write(TextWriter& writer) const {
   for (const auto& family : ledger_->families) in_order.push_back(family.get());
   std::ranges::sort(in_order, {}, [](const auto* family) { return family->options.name; });
   for (const internal::FamilyState* family : in_order) {
+    if (!writer.wants_family(family->options.name)) continue;
     writer.begin_family(family->options.name, family->kind, family->options.help);
-    for (const auto& [values, series] : family->series)
+    const std::vector<std::string>& labels = family->options.labels;
+    const bool of_functions = !labels.empty() && labels.front() == "function";
+    for (const auto& [values, series] : family->series) {
+      if (of_functions && !writer.wants_function(values.front())) continue;
       internal::write_series(writer, *family, *series, ledger_->sums(*series));
+    }
   }
 }
 

@@ -200,6 +200,35 @@ TEST(MetricsText, TheFormatIsChosenByAccept) {
             kOpenMetrics);
 }
 
+TEST(MetricsText, WritesWhatIsWanted) {
+  Registry registry;
+  const auto calls =
+      registry.counters({.name = "calls_total", .help = "h", .labels = {"function", "code"}});
+  const auto requests = registry.counters({.name = "requests_total", .help = "h"});
+  const Counter one = calls.with({"one", "OK"});
+  const Counter two = calls.with({"two", "OK"});
+  const Counter request = requests.with({});
+  const auto text = [&](Selection wanted) {
+    TextWriter writer(TextWriter::Format::kText, std::move(wanted));
+    writer.gauge("open", "h", std::uint64_t{1});
+    registry.write(writer);
+    return writer.finish();
+  };
+  const std::string calls_head = "# HELP calls_total h\n# TYPE calls_total counter\n";
+  EXPECT_EQ(text({.families = {"requests_total"}}),
+            "# HELP requests_total h\n# TYPE requests_total counter\nrequests_total 0\n");
+  EXPECT_EQ(text({.families = {"open"}, .functions = {"one"}}),
+            "# HELP open h\n# TYPE open gauge\nopen 1\n");
+  EXPECT_EQ(text({.families = {"calls_total"}, .functions = {"two", "none"}}),
+            calls_head + "calls_total{function=\"two\",code=\"OK\"} 0\n");
+  // A function is asked of series that have one.
+  EXPECT_EQ(text({.functions = {"one"}}),
+            "# HELP open h\n# TYPE open gauge\nopen 1\n" + calls_head +
+                "calls_total{function=\"one\",code=\"OK\"} 0\n"
+                "# HELP requests_total h\n# TYPE requests_total counter\nrequests_total 0\n");
+  EXPECT_EQ(text({.families = {"none"}}), "");
+}
+
 TEST(MetricsProcess, TellsOfThisProcess) {
   TextWriter writer(TextWriter::Format::kText);
   write_process_metrics(writer);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace seam::metrics {
 namespace {
 
@@ -47,11 +49,26 @@ TextWriter::Format TextWriter::format_for(std::optional<std::string_view> accept
              : Format::kText;
 }
 
+TextWriter::TextWriter(Format format, Selection wanted)
+    : format_(format), wanted_(std::move(wanted)) {
+  std::ranges::sort(wanted_.families);
+  std::ranges::sort(wanted_.functions);
+}
+
+bool TextWriter::wants_family(std::string_view name) const {
+  return wanted_.families.empty() || std::ranges::binary_search(wanted_.families, name);
+}
+
+bool TextWriter::wants_function(std::string_view name) const {
+  return wanted_.functions.empty() || std::ranges::binary_search(wanted_.functions, name);
+}
+
 void TextWriter::begin_family(std::string_view name, Kind kind, std::string_view help) {
   name_ = name;
   kind_ = kind;
   help_ = help;
   head_written_ = false;
+  skipped_ = !wants_family(name);
 }
 
 void TextWriter::write_head() {
@@ -83,20 +100,24 @@ void TextWriter::end_sample(std::string_view number) {
 }
 
 void TextWriter::value(std::uint64_t value) {
+  if (skipped_) return;
   begin_sample({});
   end_sample(fmt::format("{}", value));
 }
 void TextWriter::value(std::int64_t value) {
+  if (skipped_) return;
   begin_sample({});
   end_sample(fmt::format("{}", value));
 }
 void TextWriter::value(double value) {
+  if (skipped_) return;
   begin_sample({});
   end_sample(fmt::format("{}", value));
 }
 
 void TextWriter::histogram(std::span<const nanoseconds> bounds,
                            std::span<const std::uint64_t> buckets, nanoseconds sum) {
+  if (skipped_) return;
   write_head();
   std::uint64_t below = 0;
   for (std::size_t i = 0; i < buckets.size(); ++i) {

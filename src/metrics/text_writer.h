@@ -6,6 +6,11 @@
 //   registry.write(writer);
 //   … writer.content_type(), writer.finish() …
 //
+// A dashboard that looks often asks for a part, which costs as little as it is:
+//
+//   TextWriter writer(format, {.families = {"seam_function_calls_total"}, .functions =
+//   {"nodejs-sum"}});
+//
 // source    Prometheus text format 0.0.4; OpenMetrics 1.0.
 
 #include <cstddef>
@@ -14,11 +19,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "metrics/registry.h"
 
 namespace seam::metrics {
+
+// What of the metrics is wanted; an empty list is all.
+struct Selection {
+  std::vector<std::string> families = {};
+  std::vector<std::string> functions = {};  // of series that have a label `function`
+};
 
 // One thread.
 class TextWriter {
@@ -28,7 +40,12 @@ class TextWriter {
   // OpenMetrics for whoever names it in its Accept, the text format for all others.
   [[nodiscard]] static Format format_for(std::optional<std::string_view> accept);
 
-  explicit TextWriter(Format format) : format_(format) {}
+  explicit TextWriter(Format format, Selection wanted = {});
+
+  // Whether anything of a family, or of a function, is to be written: what is not need not be
+  // gathered, and a family that is not wanted is left out all the same.
+  [[nodiscard]] bool wants_family(std::string_view name) const;
+  [[nodiscard]] bool wants_function(std::string_view name) const;
 
   // Begins a family; its series follow, each by begin_series(), any labels, then one value. A
   // family without series is left out.
@@ -69,6 +86,8 @@ class TextWriter {
   void write_head();
 
   Format format_;
+  Selection wanted_;      // sorted
+  bool skipped_ = false;  // the family is not wanted
   std::string out_;
   std::string name_;
   std::string help_;

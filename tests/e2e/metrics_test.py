@@ -91,6 +91,20 @@ class Counts(Metrics):
         self.assertEqual(self.value("seam_function_calls_total", **labels, code="OK"), 0)
         self.delete("nodejs-counted")
 
+    def test_a_part_of_them(self):
+        self.put("nodejs-part", "return 1;")
+        self.put("nodejs-whole", "return 1;")
+        for name in ("nodejs-part", "nodejs-whole"):
+            self.server.invoke(name)
+        _, _, text = self.server.request("GET", "/metrics?family=seam_functions,seam_function_calls_total,none&function=nodejs-part")
+        lines = [line for line in text.decode().splitlines() if not line.startswith("#")]
+        self.assertEqual([line.rsplit(" ", 1)[0] for line in lines],
+                         ["seam_functions", 'seam_function_calls_total{function="nodejs-part",runtime="nodejs",code="OK"}'])
+        self.assertEqual(self.server.request("GET", "/metrics?family=none")[2], b"")
+        self.assertIn("nodejs-whole", self.text())
+        self.delete("nodejs-part")
+        self.delete("nodejs-whole")
+
     def test_scripts_of_sessions_share_a_series(self):
         labels = {"function": "(script)", "runtime": "python", "code": "OK"}
         before = self.value("seam_function_calls_total", **labels)
