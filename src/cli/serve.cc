@@ -49,12 +49,13 @@ void report_start(const FunctionHost& host, const Settings& settings, bool json)
     for (const process::IsolationLayer& layer : isolation.layers) {
       if (!layer.in_force) missing.append(missing.empty() ? "" : ", ").append(layer.name);
     }
-    fmt::print("Seam listens on {}\n  data       {}\n  isolation  {}\n", host.url(),
-               settings.data.string(),
-               settings.isolation == process::Isolation::kOff
-                   ? "OFF: functions can do what this server can"
-               : missing.empty() ? "all layers in force"
-                                 : fmt::format("in force, without: {} (see seam doctor)", missing));
+    fmt::print(
+        "Seam listens on {0}\n  console    {0}/console\n  data       {1}\n  isolation  {2}\n",
+        host.url(), settings.data.string(),
+        settings.isolation == process::Isolation::kOff
+            ? "OFF: functions can do what this server can"
+        : missing.empty() ? "all layers in force"
+                          : fmt::format("in force, without: {} (see seam doctor)", missing));
     if (!host.examples().empty()) fmt::print("  examples   {}\n", fmt::join(host.examples(), ", "));
     if (std::ranges::count(host.examples(), "nodejs-calculator") > 0) {
       fmt::print(

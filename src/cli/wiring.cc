@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/calls_api.h"
+#include "api/console_api.h"
 #include "api/door.h"
 #include "api/functions_api.h"
 #include "api/health_api.h"
@@ -150,6 +151,7 @@ struct FunctionHost::Parts {
   std::unique_ptr<api::HealthApi> health_api;
   std::unique_ptr<api::MetricsApi> metrics_api;
   std::unique_ptr<api::OpenapiApi> openapi_api;
+  api::ConsoleApi console_api;
   api::Door door;
   http::RouteTable routes;
   std::unique_ptr<http::Server> server;
@@ -280,6 +282,7 @@ void FunctionHost::Parts::make_api() {
   functions_api->mount(routes);
   health_api->mount(routes);
   metrics_api->mount(routes);
+  console_api.mount(routes);
   openapi_api = std::make_unique<api::OpenapiApi>(std::string(version()));
   openapi_api->mount(routes);
   openapi_api->describe(routes);  // when all are mounted

@@ -85,7 +85,8 @@ class OpenApi(unittest.TestCase):
     def test_the_document_is_valid_and_real_answers_are_as_declared(self):
         python = tools.python_with(*VALIDATORS)
         self.answers = []
-        for path in ("/livez", "/readyz", "/health", "/metrics", "/openapi.json"):
+        for path in ("/livez", "/readyz", "/health", "/metrics", "/openapi.json", "/console", "/console/view.js", "/console/console.css", "/console/icon.svg",
+                     "/console/none", "/metrics?family=seam_workers"):
             self.ask("GET", path)
         functions = "/api/v1/functions"
         name = functions + "/nodejs-described"

@@ -33,8 +33,8 @@ class Server:
         self.process = None
         self.port = None
 
-    def start(self):
-        command = [*self.prefix, str(SEAM), "serve", "--json", "--port", "0", "--data", str(self.data), *self.arguments]
+    def start(self, port=0):
+        command = [*self.prefix, str(SEAM), "serve", "--json", "--port", str(port), "--data", str(self.data), *self.arguments]
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, env=self.environment, cwd="/")
         line = self.process.stdout.readline()

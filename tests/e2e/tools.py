@@ -3,6 +3,7 @@ where it cannot be had.
 
     promtool = tools.promtool()
     python = tools.python_with("schemathesis==4.32.5")
+    axe = tools.npm_file("axe-core@4.10.3", "axe.min.js")
 """
 
 import fcntl
@@ -58,3 +59,16 @@ def python_with(*requirements):
 
     digest = hashlib.sha256("\n".join(sorted(requirements)).encode()).hexdigest()[:12]
     return str(_once(f"python-{digest}", make) / "bin/python")
+
+
+def npm_file(package, path):
+    """A file of a package of npm, which is unpacked and not installed: none of its scripts runs."""
+    def make(folder):
+        if shutil.which("npm") is None:
+            raise OSError("there is no npm")
+        subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, timeout=240)
+        archive, = folder.glob("*.tgz")
+        subprocess.run(["tar", "-xzf", archive], cwd=folder, check=True, capture_output=True)
+        archive.unlink()
+
+    return _once(package.replace("@", "-").replace("/", "-"), make) / "package" / path
