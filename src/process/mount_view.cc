@@ -14,9 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <optional>
 
 #include "base/file_descriptor.h"
 
@@ -27,6 +29,7 @@ namespace seam::process {
 
 namespace {
 
+constexpr std::size_t kCopyBytesMax = 512 << 10;
 constexpr unsigned kTmpInodesMax = 4096;  // each takes about a kilobyte of kernel memory
 
 std::unexpected<SandboxFailure> failure(std::string what) {
@@ -101,11 +104,35 @@ struct Link {
   std::string points_to;
 };
 
+struct Copy {
+  std::string path;
+  std::string text;
+};
+
 // What of the old root is seen in the new one.
 struct Kept {
   std::vector<Detached> mounts;
   std::vector<Link> links;
+  std::vector<Copy> copies;
 };
+
+// A file that was replaced outside since a zygote's root was made, as every installation of a
+// library replaces /etc/ld.so.cache: it goes on under its mount, but what has no name any more
+// cannot be attached again (ENOENT), so that it is copied. Nothing: it is not such a file.
+std::optional<std::string> read_replaced(const char* path) {
+  const FileDescriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status{};
+  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      status.st_nlink != 0)
+    return std::nullopt;
+  // Beyond that the new root is too small for it; libraries are then found in the usual folders.
+  std::string text(std::min<std::size_t>(static_cast<std::size_t>(status.st_size), kCopyBytesMax),
+                   '\0');
+  if (static_cast<off_t>(text.size()) != status.st_size ||
+      ::read(file.get(), text.data(), text.size()) != status.st_size)
+    text.clear();
+  return text;
+}
 
 // /lib and its like are links into /usr on most machines and directories on some.
 SandboxResult keep_system(Kept& kept) {
@@ -118,6 +145,10 @@ SandboxResult keep_system(Kept& kept) {
       continue;
     }
     if (errno == ENOENT) continue;
+    if (std::optional<std::string> text = read_replaced(path)) {
+      kept.copies.push_back({path, *std::move(text)});
+      continue;
+    }
     auto mount = detach(path, path, Access::kReadOnly);
     if (!mount) return std::unexpected(std::move(mount).error());
     kept.mounts.push_back(std::move(*mount));
@@ -196,6 +227,10 @@ SandboxResult build_mount_view(const MountView& view) {
 
   for (const Detached& mount : kept.mounts) {
     if (SandboxResult done = attach(mount); !done) return done;
+  }
+  for (const Copy& copy : kept.copies) {
+    if (SandboxResult done = make_mount_point(copy.path, false); !done) return done;
+    if (SandboxResult done = write_file(copy.path.c_str(), copy.text); !done) return done;
   }
   if (SandboxResult done = write_etc(view.uid); !done) return done;
   for (const Link& link : kept.links) {

@@ -458,6 +458,18 @@ class Durability(unittest.TestCase):
         self.assertEqual(self.data.journals(), [])
         print(f"\n  {len(answered)} calls answered on a full disk, until the journal was full", flush=True)
 
+    @unittest.skipIf(os.geteuid() != 0, "only root may run ldconfig")
+    def test_workers_start_after_a_library_was_installed(self):
+        server = self.start()
+        self.assertEqual(server.run_script("python-before", "result = 1")[0], 200)
+        # As every package with a library does: /etc/ld.so.cache is another file then.
+        subprocess.run(["/sbin/ldconfig"], check=True)
+        for i in range(4):
+            for language, script in (("python", "import sqlite3\nresult = params"), ("nodejs", "return event.params;")):
+                status, body = server.run_script(f"{language}-after_{i}", script, [i])
+                self.assertEqual((status, body.get("result")), (200, [i]), body)
+        self.assertEqual(server.stop(), 0)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2, argv=[sys.argv[0], *sys.argv[1:]])
