@@ -14,6 +14,9 @@ __builtins__ = dict(vars(builtins))
 TEXT_BYTES_MAX = 64 << 10
 FLUSH_BYTES = 16 << 10  # a log this long is sent while the call still runs,
 FLUSH_SECONDS = 0.05  # and so is one this old, once more is printed
+# Nobody sends what a call prints before it sleeps, as there is no timer here. So the first lines after
+# a pause are sent at once, in a call that is likely to last: the one before did, or there was none.
+LINES_AT_ONCE = 10
 
 _write = os.write
 
@@ -33,13 +36,19 @@ class Log:
         self.size = 0
         self.left = 0
         self.dropped = 0
+        self.began_at = 0.0
         self.sent_at = 0.0
+        self.loading = False
+        self.slow = False  # the last call took long, or there was none
+        self.lines_at_once = 0
         self.forked = False
 
-    def begin(self):
+    def begin(self, loading=False):
+        self.loading = loading
         self.left = self.bytes_max
         self.dropped = 0
-        self.sent_at = monotonic()
+        self.began_at = self.sent_at = monotonic()
+        self.lines_at_once = LINES_AT_ONCE if self.slow else 0
         self.active = True
 
     def write(self, stream, data):
@@ -67,7 +76,13 @@ class Log:
                     self.text += data[at : at + TEXT_BYTES_MAX]
                     self._seal()
             self.size += size
-            if self.size >= FLUSH_BYTES or monotonic() - self.sent_at >= FLUSH_SECONDS:
+            if monotonic() - self.sent_at >= FLUSH_SECONDS:
+                self.lines_at_once = LINES_AT_ONCE
+                self._send()
+            elif self.size >= FLUSH_BYTES:
+                self._send()
+            elif self.lines_at_once and data[-1:] == b"\n":
+                self.lines_at_once -= 1
                 self._send()
 
     def _seal(self):
@@ -92,6 +107,7 @@ class Log:
         """Ends the call; the frames that are not sent yet, to go in front of its answer."""
         with self.lock:
             self.active = False
+            self.slow = self.loading or monotonic() - self.began_at >= FLUSH_SECONDS
             self._seal()
             frames, self.frames, self.size = self.frames, [], 0
             if self.dropped:

@@ -148,7 +148,7 @@ def _serve(fd, log):
             header = json.loads(frame[head_size:middle].decode())
             log.bytes_max = header.get("log_bytes_max", log.bytes_max)
             result_bytes_max = header.get("result_bytes_max", result_bytes_max)
-            begin()
+            begin(loading=True)
             try:
                 program.load(header, frame[middle:], wait)
                 kind, answer, loaded = LOADED, b"{}", True

@@ -11,6 +11,10 @@ class NodeHarness(SharedCases, unittest.TestCase):
     echo = "return event.params;"
     throw_text = "throw new Error('boom');"
     forever = "console.log('before'); await new Promise((r) => setTimeout(r, 300)); console.log('after'); return 1;"
+    print_and_wait = (
+        "console.log('one'); console.log('two'); const fs = require('fs');"
+        "while (!fs.existsSync(event.params.file)) await new Promise((go) => setTimeout(go, 5)); return 'went on';"
+    )
     print_many = "for (let i = 0; i < event.params.count; ++i) console.log(event.params.text);"
     print_both = "console.log('a'); console.error('b'); process.stdout.write('c'); process.stderr.write(Buffer.from('d'));"
     make_text = "return 'x'.repeat(event.params);"

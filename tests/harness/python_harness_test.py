@@ -11,6 +11,10 @@ class PythonHarness(SharedCases, unittest.TestCase):
     echo = "def handle(params): return params"
     throw_text = "def handle(params): raise ValueError('boom')"
     forever = "import time\ndef handle(params):\n  time.sleep(0.1)\n  print('before')\n  time.sleep(0.3)\n  print('after')\n  return 1"
+    print_and_wait = (
+        "import os, time\ndef handle(params):\n  print('one')\n  print('two')\n"
+        "  while not os.path.exists(params['file']): time.sleep(0.005)\n  return 'went on'"
+    )
     print_many = "def handle(params):\n  for _ in range(params['count']): print(params['text'])"
     print_both = (
         "import sys\ndef handle(params):\n  print('a')\n  print('b', file=sys.stderr)\n"

@@ -2,6 +2,8 @@
 of some small programs."""
 
 import json
+import os
+import tempfile
 import time
 
 from worker_client import FAILURE, LOADED, Worker
@@ -17,6 +19,7 @@ class SharedCases:
     echo = ""  # gives its params back
     throw_text = ""  # throws an error with the message "boom"
     forever = ""  # prints "before", sleeps 300 ms, prints "after", gives 1
+    print_and_wait = ""  # prints one and two, a line each, waits until there is params.file, gives "went on"
     print_many = ""  # params.count times prints params.text and a line end to stdout
     print_both = ""  # prints a b c d to stdout, stderr, stdout, stderr
     make_text = ""  # gives a string of params characters
@@ -132,6 +135,21 @@ class SharedCases:
         self.assertEqual(type_, 0x84, "the log came only with the result")
         worker.read_outcome()
         self.assertGreater(time.monotonic() - started, 0.25)
+
+    def test_lines_before_a_pause_come_out_in_the_pause(self):
+        with tempfile.TemporaryDirectory() as folder:
+            worker = self.worker(self.print_and_wait)
+            for call in range(2):  # the second follows one that took long
+                file = os.path.join(folder, str(call))
+                worker.send_call({"file": file})
+                seen = b""
+                while b"one\ntwo\n" not in seen:  # it goes on only when they were seen
+                    type_, text = worker.read_frame()
+                    self.assertEqual(type_, 0x84)
+                    seen += text[1:]
+                time.sleep(0.1)
+                open(file, "w").close()
+                self.assertEqual(worker.read_outcome().value, "went on")
 
     def test_small_writes_share_a_frame(self):
         outcome = self.worker(self.print_many).call({"count": 1000, "text": "ab"})
