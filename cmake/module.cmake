@@ -8,7 +8,7 @@
 # `boost/asio@event_loop.cc` for one file only. Headers of EXPORTS are for whoever uses the module as well. Headers of the
 # C++ library, of libc and of Linux need no declaration; gtest, gmock and benchmark belong to tests alone.
 
-set(LADDER "base" "config metrics" "http process journal" "wasm store packages" "runtimes" "functions" "api" "cli")
+set(LADDER "base" "config metrics watch" "http process journal" "wasm store packages" "runtimes" "functions" "api" "cli")
 # library as linked = prefixes of its headers. Boost's header-only libraries come by one target, so HEADERS names them.
 set(LIBRARY_HEADERS
     "fmt::fmt=fmt" "spdlog::spdlog=spdlog" "Boost::json=boost/json boost/system" "Boost::url=boost/url"

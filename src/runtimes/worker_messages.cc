@@ -75,8 +75,13 @@ Result<FunctionError> parse_failure(std::string_view payload) {
 
 std::string place_details(const FunctionError& error) {
   if (!error.line) return {};
-  if (!error.column) return fmt::format(R"({{"line": {}}})", *error.line);
-  return fmt::format(R"({{"line": {}, "column": {}}})", *error.line, *error.column);
+  std::string details = fmt::format(R"({{"line": {})", *error.line);
+  if (error.column) details += fmt::format(R"(, "column": {})", *error.column);
+  if (!error.stack_trace.empty()) {
+    details += R"(, "stack_trace": )";
+    append_json_string(details, error.stack_trace);
+  }
+  return details + "}";
 }
 
 std::string describe_exit(const process::WorkerExit& exit) {

@@ -20,8 +20,8 @@ namespace seam::runtimes {
 // errors    kInvalidArgument   it is not what the protocol says
 [[nodiscard]] Result<FunctionError> parse_failure(std::string_view payload);
 
-// The details of an error for a place in the source: {"line": 3, "column": 7}, without what is not
-// known; empty where nothing is.
+// The details of an error for a place in the source: {"line": 3, "column": 7, "stack_trace": "…"},
+// without what is not known; empty where no line is.
 [[nodiscard]] std::string place_details(const FunctionError& error);
 
 // "ended with exit code 3", "was killed by signal 9 (SIGKILL)".
