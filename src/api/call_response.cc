@@ -44,6 +44,7 @@ http::Response CallResponse::finish(functions::CallAnswer& answer, functions::Ex
                 {}});
     }
   }
+  executor.ended(answer, response.status);
   return response;
 }
 

@@ -202,47 +202,13 @@ Result<std::string> read_content(const Body& body) {
 
 }  // namespace
 
-Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_title,
-                                                     const http::FormOrJsonBody& sent) const {
+Result<functions::PutRequest> FunctionsApi::read_members(std::string_view language_title,
+                                                         const Body& body) const {
   SEAM_ASSIGN_OR_RETURN(const functions::ResolvedName name, names_.resolve(language_title));
-  SEAM_ASSIGN_OR_RETURN(const PutParts parts, read_parts(sent));
-  SEAM_ASSIGN_OR_RETURN(
-      const Body body,
-      Body::read(parts.manifest,
-                 {"content", "encoding", "runtime", "entry", "description", "schema", "examples",
-                  "tags", "limits", "cacheable", "idempotent", "environment", "concurrency"}));
   functions::PutRequest request;
   request.language_title = language_title;
-  if (parts.content) {
-    for (const std::string_view key : {"content", "encoding"}) {
-      if (body.raw(key)) {
-        return fail(
-            ErrorCode::kInvalidArgument,
-            fmt::format("\"{}\" is no member of a manifest: the content is a part of its own",
-                        key));
-      }
-    }
-    request.content = *parts.content;
-  } else {
-    SEAM_ASSIGN_OR_RETURN(request.content, read_content(body));
-  }
   SEAM_ASSIGN_OR_RETURN(const std::optional<std::string> runtime, body.string("runtime"));
   request.runtime = runtime.value_or(name.runtime);
-  const bool is_source = request.runtime != "wasm" && !packages::is_archive(request.content);
-  const std::size_t bytes_max = is_source ? limits_.source_bytes_max : limits_.content_bytes_max;
-  if (request.content.size() > bytes_max) {
-    return fail(ErrorCode::kResourceExhausted,
-                fmt::format("\"content\" is {} bytes: at most {} are taken for {}",
-                            request.content.size(), bytes_max, request.runtime));
-  }
-  if (is_source) {
-    std::string quoted;
-    append_json_string(quoted, request.content);
-    if (decode_json_string(quoted) != request.content) {  // which takes U+FFFD for what is not
-      return fail(ErrorCode::kInvalidArgument,
-                  "\"content\" is neither a source text in UTF-8 nor a .tar.gz");
-    }
-  }
   SEAM_ASSIGN_OR_RETURN(std::optional<std::string> description, body.string("description"));
   request.description = std::move(description).value_or("");
   SEAM_ASSIGN_OR_RETURN(const std::optional<std::string_view> schema, body.object("schema"));
@@ -263,6 +229,64 @@ Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_t
   }
   options.push_back('}');
   SEAM_ASSIGN_OR_RETURN(request.options, functions::parse_options(options, defaults_));
+  return request;
+}
+
+Result<functions::PutRequest> FunctionsApi::read_manifest(std::string_view language_title,
+                                                          std::string_view manifest) const {
+  SEAM_ASSIGN_OR_RETURN(
+      const Body body,
+      Body::read(manifest,
+                 {"runtime", "entry", "description", "schema", "examples", "tags", "limits",
+                  "cacheable", "idempotent", "environment", "concurrency"}));
+  return read_members(language_title, body);
+}
+
+Result<void> FunctionsApi::check_content(const functions::PutRequest& request) const {
+  const bool is_source = request.runtime != "wasm" && !packages::is_archive(request.content);
+  const std::size_t bytes_max = is_source ? limits_.source_bytes_max : limits_.content_bytes_max;
+  if (request.content.size() > bytes_max) {
+    return fail(ErrorCode::kResourceExhausted,
+                fmt::format("\"content\" is {} bytes: at most {} are taken for {}",
+                            request.content.size(), bytes_max, request.runtime));
+  }
+  if (is_source) {
+    std::string quoted;
+    append_json_string(quoted, request.content);
+    if (decode_json_string(quoted) != request.content) {  // which takes U+FFFD for what is not
+      return fail(ErrorCode::kInvalidArgument,
+                  "\"content\" is neither a source text in UTF-8 nor a .tar.gz");
+    }
+  }
+  return {};
+}
+
+Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_title,
+                                                     const http::FormOrJsonBody& sent) const {
+  SEAM_RETURN_IF_ERROR(names_.resolve(language_title));
+  SEAM_ASSIGN_OR_RETURN(const PutParts parts, read_parts(sent));
+  SEAM_ASSIGN_OR_RETURN(
+      const Body body,
+      Body::read(parts.manifest,
+                 {"content", "encoding", "runtime", "entry", "description", "schema", "examples",
+                  "tags", "limits", "cacheable", "idempotent", "environment", "concurrency"}));
+  std::string content;
+  if (parts.content) {
+    for (const std::string_view key : {"content", "encoding"}) {
+      if (body.raw(key)) {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("\"{}\" is no member of a manifest: the content is a part of its own",
+                        key));
+      }
+    }
+    content = *parts.content;
+  } else {
+    SEAM_ASSIGN_OR_RETURN(content, read_content(body));
+  }
+  SEAM_ASSIGN_OR_RETURN(functions::PutRequest request, read_members(language_title, body));
+  request.content = std::move(content);
+  SEAM_RETURN_IF_ERROR(check_content(request));
   return request;
 }
 

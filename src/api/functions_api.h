@@ -11,6 +11,8 @@
 
 namespace seam::api {
 
+class Body;
+
 // Borrows all until it is gone. Its handlers run on any of the server's loops.
 class FunctionsApi {
  public:
@@ -18,6 +20,14 @@ class FunctionsApi {
                const functions::RuntimeMap& names, functions::ImplementationOptions defaults,
                BodyLimits limits);
   void mount(http::RouteTable& routes);
+
+  // What a put says beside its content, in the members of a JSON object.
+  // errors    kInvalidArgument   a member that is not known, or wrong
+  [[nodiscard]] Result<functions::PutRequest> read_manifest(std::string_view language_title,
+                                                            std::string_view manifest) const;
+  // errors    kResourceExhausted   more bytes than are taken for its runtime
+  //           kInvalidArgument     neither text nor an archive
+  [[nodiscard]] Result<void> check_content(const functions::PutRequest& request) const;
 
  private:
   using Name = http::Path<"language_title">;
@@ -34,6 +44,8 @@ class FunctionsApi {
                               http::Query<"version", std::int64_t> version,
                               http::Header<"X-Cache-Control"> cache, http::JsonBody body);
 
+  Result<functions::PutRequest> read_members(std::string_view language_title,
+                                             const Body& body) const;
   Result<functions::PutRequest> read_put(std::string_view language_title,
                                          const http::FormOrJsonBody& body) const;
   // The function, or the error of a name that is wrong or unknown.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <future>
 #include <thread>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "cli/build_commit.h"
 #include "cli/commands.h"
 #include "cli/examples.h"
+#include "cli/run_on.h"
 #include "functions/call_metrics.h"
 #include "functions/executor.h"
 #include "functions/log_hub.h"
@@ -45,22 +45,6 @@ namespace seam::cli {
 namespace {
 
 constexpr seconds kExpiredSessionsInterval(30);
-
-// Runs a task on a loop from a thread that is none, and waits for its end.
-template <class T>
-T run_on(EventLoop& loop, Task<T> task) {
-  std::promise<T> done;
-  std::future<T> value = done.get_future();
-  // The task is handed over through a pointer, since posted work is called once and not copied.
-  loop.post([task = std::move(task), &done]() mutable {
-    if constexpr (std::is_void_v<T>) {
-      start(std::move(task), [&done] { done.set_value(); });
-    } else {
-      start(std::move(task), [&done](T result) { done.set_value(std::move(result)); });
-    }
-  });
-  return value.get();
-}
 
 Result<void> make_directory(const std::filesystem::path& path) {
   std::error_code error;
@@ -121,9 +105,11 @@ std::string render_isolation(const process::IsolationReport& report) {
 
 // In the order they are made; destroyed in the reverse, after the loops' threads have ended.
 struct FunctionHost::Parts {
-  explicit Parts(const Settings& wanted) : settings(wanted) {}
+  Parts(const Settings& wanted, HostOptions options)
+      : settings(wanted), host_options(std::move(options)) {}
 
   Settings settings;
+  HostOptions host_options;
   metrics::Registry metrics;  // outlives whatever counts
   bool fresh = false;
   std::vector<std::string> examples;  // registered by this start
@@ -257,6 +243,7 @@ void FunctionHost::Parts::make_api() {
                                .metrics = *call_metrics,
                                .clock = Clock::real()},
       functions::ExecutorOptions{.timeout = settings.timeout, .cache = settings.cache});
+  if (host_options.on_call) executor->observe(host_options.on_call);
   const api::BodyLimits limits{.source_bytes_max = settings.source_bytes_max,
                                .content_bytes_max = settings.content_bytes_max,
                                .params_bytes_max = settings.params_bytes_max};
@@ -334,7 +321,8 @@ Task<Result<void>> FunctionHost::Parts::take_in() {
   }
   Result<void> loaded = co_await registry->load(std::move(snapshot));
   SEAM_CO_RETURN_IF_ERROR(std::move(loaded));
-  if (fresh) examples = co_await register_examples(*registry, default_options(settings));
+  if (fresh && host_options.examples)
+    examples = co_await register_examples(*registry, default_options(settings));
   co_return Result<void>();
 }
 
@@ -347,9 +335,10 @@ void FunctionHost::Parts::look_for_expired_sessions() {
 FunctionHost::FunctionHost() = default;
 
 Result<std::unique_ptr<FunctionHost>> FunctionHost::start(const Settings& settings,
-                                                          process::SpawnerProcess spawner) {
+                                                          process::SpawnerProcess spawner,
+                                                          HostOptions options) {
   std::unique_ptr<FunctionHost> host(new FunctionHost);
-  host->parts_ = std::make_unique<Parts>(settings);
+  host->parts_ = std::make_unique<Parts>(settings, std::move(options));
   Parts& parts = *host->parts_;
   const std::size_t threads =
       settings.threads != 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency());
@@ -380,6 +369,15 @@ const process::IsolationReport& FunctionHost::isolation() const {
   return parts_->spawner->report();
 }
 
+FunctionHost::Inside FunctionHost::inside() const {
+  return {.home = parts_->home(),
+          .functions_api = *parts_->functions_api,
+          .registry = *parts_->registry,
+          .executor = *parts_->executor,
+          .logs = *parts_->logs,
+          .packages = parts_->packages->folder()};
+}
+
 const std::vector<std::string>& FunctionHost::examples() const { return parts_->examples; }
 
 Task<> FunctionHost::Parts::shut_down() {
@@ -393,7 +391,7 @@ void FunctionHost::stop() {
   Parts& parts = *parts_;
   if (std::exchange(parts.stopped, true)) return;
   if (!parts.threads.empty()) {
-    run_on(parts.home(), parts.shut_down());
+      run_on(parts.home(), parts.shut_down());
     for (EventLoop* loop : parts.loop_pointers) loop->stop();
     parts.metrics_loop.stop();
     parts.threads.clear();  // joins

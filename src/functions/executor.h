@@ -7,6 +7,7 @@
 //   written
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <stop_token>
@@ -78,6 +79,15 @@ class Executor {
   // cannot be kept now)
   [[nodiscard]] Task<CallAnswer> run(const CallRequest& request, runtimes::CallSink& sink);
 
+  // Shows each call at its end, on its loop, with the status that its client gets. Before the first
+  // call.
+  void observe(std::function<void(const CallAnswer& answer, int status)> observer) {
+    observer_ = std::move(observer);
+  }
+  void ended(const CallAnswer& answer, int status) const {
+    if (observer_) observer_(answer, status);
+  }
+
   // False: the record cannot be kept, and the answer must say so.
   [[nodiscard]] bool record(const store::CallRecord& record) { return recorder_.append(record); }
 
@@ -108,6 +118,7 @@ class Executor {
   const Clock& clock_;
   ExecutorOptions options_;
   std::map<const runtimes::Runtime*, CallSeriesPtr> script_series_;
+  std::function<void(const CallAnswer&, int)> observer_;
 };
 
 }  // namespace seam::functions

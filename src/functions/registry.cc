@@ -102,6 +102,32 @@ Result<std::shared_ptr<Implementation>> Registry::make_implementation(
   return implementation;
 }
 
+Task<Result<runtimes::ProgramPtr>> Registry::program_to_put(const PutRequest& request,
+                                                            std::string runtime) {
+  if (!request.folder) {
+    co_return co_await program_of(request.language_title, std::move(runtime), request.content,
+                                  request.options);
+  }
+  SEAM_CO_ASSIGN_OR_RETURN(const runtimes::Runtime* takes, need_runtime(runtime));
+  if (!takes->takes_folders()) {
+    co_return fail(ErrorCode::kInvalidArgument,
+                   fmt::format("the runtime {} takes no folders: give it one file", runtime));
+  }
+  auto program = std::make_shared<runtimes::Program>(
+      *make_program(request.language_title, std::string(), request.options));
+  program->hash = sha256_hex(*request.folder);  // each of its own, and none is shared
+  program->folder = request.folder;
+  co_return runtimes::ProgramPtr(std::move(program));
+}
+
+void Registry::release_programs(const Function& function, const Implementation* kept) const {
+  for (const ImplementationPtr& implementation : function.implementations) {
+    runtimes::Runtime* const of = runtime(implementation->row.runtime);
+    if (implementation.get() != kept && of != nullptr && implementation->program)
+      of->release(implementation->program->id);
+  }
+}
+
 Task<Result<runtimes::ProgramPtr>> Registry::program_of(std::string language_title,
                                                         std::string runtime,
                                                         const std::string& content,
@@ -216,7 +242,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   SEAM_CO_ASSIGN_OR_RETURN(FunctionSchema schema, read_promises(request));
   SEAM_CO_ASSIGN_OR_RETURN(
       runtimes::ProgramPtr program,
-      co_await program_of(request.language_title, runtime_name, request.content, request.options));
+      co_await program_to_put(request, runtime_name));
   Result<void> prepared = co_await runtime->prepare(program);
   SEAM_CO_RETURN_IF_ERROR(std::move(prepared));
 
@@ -252,7 +278,9 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
                        .implementation_id = implementation->row.id,
                        .weight = 1,
                        .shadow = false}};
+  if (request.drop_others) function->implementations = {implementation};
   co_await publish(newest_->with(function));
+  if (request.drop_others) release_programs(*added, implementation.get());
   co_return Written{function, stored.created};
 }
 
@@ -313,11 +341,7 @@ Task<Result<void>> Registry::remove_at_home(std::string language_title) {
   const FunctionPtr* current = newest_->find(language_title);
   if (current != nullptr && (*current)->row.id == function->row.id)
     co_await publish(newest_->without(language_title));
-  for (const ImplementationPtr& implementation : function->implementations) {
-    runtimes::Runtime* runtime = this->runtime(implementation->row.runtime);
-    if (runtime != nullptr && implementation->program)
-      runtime->release(implementation->program->id);
-  }
+  release_programs(*function, nullptr);
   co_return Result<void>();
 }
 

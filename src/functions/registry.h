@@ -28,6 +28,10 @@ struct PutRequest {
   std::string language_title;
   std::string runtime;  // empty: by the runtime map
   std::string content;
+  // Instead of a content that is an archive: its files, below the package cache's folder. Then the
+  // store keeps the version without a content, so a later start cannot take it up.
+  packages::FolderPtr folder;
+  bool drop_others = false;  // earlier versions are let go of: no route leads back to them
   std::string description;
   std::string schema;    // JSON object, or empty
   std::string examples;  // JSON array, or empty
@@ -85,6 +89,11 @@ class Registry {
   Task<> publish(std::shared_ptr<const Catalogue> next);
   [[nodiscard]] Result<std::shared_ptr<Implementation>> make_implementation(
       const store::FunctionRow& function, store::ImplementationRow row);
+  // The program of a put: its folder's, or that of its content.
+  [[nodiscard]] Task<Result<runtimes::ProgramPtr>> program_to_put(const PutRequest& request,
+                                                                  std::string runtime);
+  // Gives back what is kept warm for a function's programs but `kept`.
+  void release_programs(const Function& function, const Implementation* kept) const;
   // The program of a content, which stays the caller's until this returns: an archive is unpacked.
   // Resumes on home_.
   // errors    kInvalidArgument   an archive that cannot be taken, or its runtime takes none
