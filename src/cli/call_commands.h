@@ -37,6 +37,11 @@ struct CallsWanted {
 // obey is shown as \xNN.
 [[nodiscard]] std::string render_log_line(std::string_view json, const Style& style);
 
+// Text of a function's for a terminal: what that would obey is shown as \xNN; the second keeps line
+// feeds.
+[[nodiscard]] std::string harmless(std::string_view text);
+[[nodiscard]] std::string harmless_lines(std::string_view text);
+
 // For both: the path with its query, and what to print where the answer is no 200.
 [[nodiscard]] std::string path_with_query(std::string_view path, const CallsWanted& wanted);
 [[nodiscard]] CommandResult show_refusal(const CallsWanted& wanted,

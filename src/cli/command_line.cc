@@ -209,6 +209,7 @@ CommandResult run_deploy(const std::vector<std::string>& arguments,
 
 std::span<const Command> all_commands() {
   static const std::vector<Command> all{
+      {"run", "serve one function while you write it", run_run},
       {"serve", "run the server", run_serve},
       {"invoke", "call a function on a running server", run_invoke},
       {"deploy", "pack a project with its dependencies and send it to a server", run_deploy},

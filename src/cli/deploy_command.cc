@@ -9,6 +9,7 @@
 
 #include "base/identifier.h"
 #include "base/json_text.h"
+#include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/dependencies.h"
 #include "cli/project.h"
@@ -134,31 +135,6 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
-// The params of the manifest's first example, for the command to try.
-std::string example_params(const Project& project) {
-  const Result<JsonObjectText> manifest = JsonObjectText::parse(project.manifest);
-  if (!manifest) return "{}";
-  const std::string_view examples = manifest->find("examples").value_or("");
-  // The first element: an object that ends where the text up to a brace is one.
-  for (std::size_t end = examples.find('}');
-       examples.starts_with('[') && end != std::string_view::npos;
-       end = examples.find('}', end + 1)) {
-    std::string_view first = examples.substr(1, end);
-    while (!first.empty() && (first.front() == ' ' || first.front() == '\n' ||
-                              first.front() == '\r' || first.front() == '\t'))
-      first.remove_prefix(1);
-    const Result<JsonObjectText> example = JsonObjectText::parse(first);
-    if (example) return std::string(example->find("params").value_or("{}"));
-  }
-  return "{}";
-}
-
-std::string shell_quoted(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 struct Outcome {
   std::string_view status = "deployed";  // or "unchanged", "dry run"
   std::string version = {};
@@ -216,7 +192,7 @@ CommandResult report(const Deployment& deployment, const Project& project, const
   out += fmt::format("  url      {}\n", url);
   const bool elsewhere = deployment.url != "http://127.0.0.1:8080";
   out += fmt::format("  try      seam invoke {} --params {}{}\n", project.name,
-                     shell_quoted(example_params(project)),
+                     quoted_for_shell(example_params(project)),
                      elsewhere ? " --url " + deployment.url : "");
   return {.out = out};
 }

@@ -71,9 +71,12 @@ void Flags::add_settings(SettingFlags which) {
     const bool address = setting.key == "host" || setting.key == "port";
     const bool shown = which == SettingFlags::kAll ||
                        (which == SettingFlags::kCommon && setting.common) ||
-                       (which == SettingFlags::kAddress && address);
+                       (which == SettingFlags::kAddress && address) ||
+                       (which == SettingFlags::kRun &&
+                        (setting.key == "port" || setting.key == "isolation"));
     const std::string standard =
-        setting.default_description.empty() ? setting.default_text : setting.default_description;
+        which == SettingFlags::kRun && setting.key == "port" ? "8081, or any free one"
+        : setting.default_description.empty() ? setting.default_text : setting.default_description;
     app.add_option(setting.flag(), parts_->values[i],
                    fmt::format("{} ({})", setting.description, standard))
         ->type_name(setting.type == config::Type::kInteger ? "N"
@@ -81,7 +84,7 @@ void Flags::add_settings(SettingFlags which) {
                                                            : "X")
         ->group(shown ? "Settings" : "");
   }
-  if (which == SettingFlags::kCommon)
+  if (which == SettingFlags::kCommon || which == SettingFlags::kRun)
     app.footer(app.get_footer() + "\n\nThere are more settings: see `seam config --help`.");
 }
 

@@ -22,7 +22,7 @@ class App;
 namespace seam::cli {
 
 // Which settings a command's help shows; it takes all of them.
-enum class SettingFlags : std::uint8_t { kCommon, kAll, kAddress };
+enum class SettingFlags : std::uint8_t { kCommon, kAll, kAddress, kRun };
 
 // What was parsed is written into the variables that were given, which must outlive this.
 class Flags {

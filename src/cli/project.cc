@@ -179,6 +179,7 @@ std::string_view language_of_file(const fs::path& path) {
   if (extension == ".js" || extension == ".mjs" || extension == ".cjs") return "nodejs";
   if (extension == ".py") return "python";
   if (extension == ".wasm") return "wasm";
+  if (extension == ".rs") return "rust";
   return {};
 }
 
@@ -273,7 +274,7 @@ Result<Project> read_project(const std::string& path, const std::string& name) {
       language = language_of_file(whole);
       if (language.empty())
         return wrong(fmt::format(
-            "{}: the language cannot be told from its name: end it in .js, .py or .wasm", path));
+            "{}: the language cannot be told from its name: end it in .js, .py, .rs or .wasm", path));
     }
     title = fmt::format("{}-{}", language, title);
   }
@@ -291,6 +292,24 @@ Result<Project> read_project(const std::string& path, const std::string& name) {
     project.file = whole.string();
   }
   return project;
+}
+
+std::string example_params(const Project& project) {
+  const Result<JsonObjectText> manifest = JsonObjectText::parse(project.manifest);
+  if (!manifest) return "{}";
+  const std::string_view examples = manifest->find("examples").value_or("");
+  // The first element: an object that ends where the text up to a brace is one.
+  for (std::size_t end = examples.find('}');
+       examples.starts_with('[') && end != std::string_view::npos;
+       end = examples.find('}', end + 1)) {
+    std::string_view first = examples.substr(1, end);
+    while (!first.empty() && (first.front() == ' ' || first.front() == '\n' ||
+                              first.front() == '\r' || first.front() == '\t'))
+      first.remove_prefix(1);
+    const Result<JsonObjectText> example = JsonObjectText::parse(first);
+    if (example) return std::string(example->find("params").value_or("{}"));
+  }
+  return "{}";
 }
 
 }  // namespace seam::cli

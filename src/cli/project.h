@@ -48,6 +48,9 @@ struct Project {
 [[nodiscard]] Result<std::vector<packages::ArchiveFile>> list_files(
     const std::string& folder, const std::vector<std::string>& left_out);
 
+// The params of the manifest's first example as JSON, or `{}`: for commands that show how to call.
+[[nodiscard]] std::string example_params(const Project& project);
+
 // Patterns as in a .gitignore: one a line, `#` comments, `!` takes back, a slash at the end means
 // folders, another slash anchors it; `*`, `?`, `[…]` within a name, `**` over names.
 class IgnoreRules {
@@ -64,5 +67,9 @@ class IgnoreRules {
   };
   std::vector<Rule> rules_;
 };
+
+// What list_files() leaves out of a folder.
+// errors    .seamignore cannot be read
+[[nodiscard]] Result<IgnoreRules> ignore_rules(const std::string& folder);
 
 }  // namespace seam::cli

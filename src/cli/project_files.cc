@@ -103,8 +103,7 @@ bool IgnoreRules::ignores(std::string_view path, bool is_folder) const {
   return ignored;
 }
 
-Result<std::vector<packages::ArchiveFile>> list_files(const std::string& folder,
-                                                      const std::vector<std::string>& left_out) {
+Result<IgnoreRules> ignore_rules(const std::string& folder) {
   IgnoreRules rules;
   rules.add(kNeverPacked);
   const std::string own = fmt::format("{}/{}", folder, kIgnoreFile);
@@ -113,6 +112,12 @@ Result<std::vector<packages::ArchiveFile>> list_files(const std::string& folder,
     if (!file) return fail_errno("cannot read " + own, errno);
     rules.add(std::string(std::istreambuf_iterator<char>(file), {}));
   }
+  return rules;
+}
+
+Result<std::vector<packages::ArchiveFile>> list_files(const std::string& folder,
+                                                      const std::vector<std::string>& left_out) {
+  SEAM_ASSIGN_OR_RETURN(const IgnoreRules rules, ignore_rules(folder));
   std::vector<packages::ArchiveFile> found;
   SEAM_RETURN_IF_ERROR(walk(folder, "", rules, left_out, found));
   std::ranges::sort(found, {}, &packages::ArchiveFile::path);

@@ -391,7 +391,7 @@ void FunctionHost::stop() {
   Parts& parts = *parts_;
   if (std::exchange(parts.stopped, true)) return;
   if (!parts.threads.empty()) {
-      run_on(parts.home(), parts.shut_down());
+    run_on(parts.home(), parts.shut_down());
     for (EventLoop* loop : parts.loop_pointers) loop->stop();
     parts.metrics_loop.stop();
     parts.threads.clear();  // joins
