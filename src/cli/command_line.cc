@@ -23,9 +23,8 @@ Usage: seam COMMAND [FLAGS]
 
 {}
 Start with:
-  seam doctor
-  seam serve
-  seam invoke nodejs-calculator --params '{{"operation": "add", "a": 1, "b": 2}}'
+  seam new nodejs slugs
+  seam run slugs
 
 `seam COMMAND --help` tells more.
 )";
@@ -186,7 +185,7 @@ CommandResult run_deploy(const std::vector<std::string>& arguments,
       "python-hello");
   Deployment deployment;
   flags.app().add_option("PATH", deployment.path,
-                         "The project's folder, or a .js, .py or .wasm file");
+                         "The project's folder, or a .js, .py, .rs or .wasm file");
   flags.app().add_option(
       "NAME", deployment.name,
       "The function, such as nodejs-slugs (the manifest's, or the folder's name)");
@@ -209,6 +208,7 @@ CommandResult run_deploy(const std::vector<std::string>& arguments,
 
 std::span<const Command> all_commands() {
   static const std::vector<Command> all{
+      {"new", "make a folder with a function to begin from", run_new},
       {"run", "serve one function while you write it", run_run},
       {"serve", "run the server", run_serve},
       {"invoke", "call a function on a running server", run_invoke},

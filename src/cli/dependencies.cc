@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -69,7 +70,15 @@ Result<std::string> run(const Command& command) {
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_t pid = -1;
-  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  // What is blocked here, such as Ctrl-C in `seam run`, ends it all the same.
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  const int error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
+  ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   writer.reset();
   if (error == ENOENT)
@@ -271,6 +280,14 @@ Result<Dependencies> install_dependencies(const Project& project,
   if (project.kind == ProjectKind::kNode) return install_node(project, files, say);
   if (project.kind == ProjectKind::kPython) return install_python(project, say);
   return Dependencies{};
+}
+
+Result<void> run_build(const std::string& folder, const std::string& command,
+                       const Progress& say) {
+  say(command);
+  SEAM_RETURN_IF_ERROR(
+      run({.argv = {"/bin/sh", "-c", command}, .folder = folder, .remedy = "install a shell"}));
+  return {};
 }
 
 Result<std::string> build_cargo(const Project& project, const Progress& say) {

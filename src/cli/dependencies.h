@@ -43,6 +43,11 @@ struct Dependencies {
 [[nodiscard]] Result<Dependencies> install_dependencies(
     const Project& project, const std::vector<packages::ArchiveFile>& files, const Progress& say);
 
+// Runs a project's `build` (read_build) by /bin/sh in its folder.
+// errors    kFailedPrecondition   it failed: the message has its last lines
+[[nodiscard]] Result<void> run_build(const std::string& folder, const std::string& command,
+                                     const Progress& say);
+
 // Builds a kCargo project for WASI and returns the path of its module.
 // errors    kFailedPrecondition   no cargo, no target, or the build failed
 [[nodiscard]] Result<std::string> build_cargo(const Project& project, const Progress& say);

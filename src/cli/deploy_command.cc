@@ -218,6 +218,12 @@ http::ClientRequest put_request(const std::string& url, const std::string& manif
 
 CommandResult deploy(const Deployment& deployment, const Progress& say, const Style& style,
                      const Style& error_style) {
+  const Result<std::string> build = read_build(deployment.path);
+  if (!build) return {.exit_code = kUsage, .error = build.error().message + "\n"};
+  if (!build->empty()) {
+    if (const Result<void> built = run_build(deployment.path, *build, say); !built)
+      return {.exit_code = kUsage, .error = built.error().message + "\n"};
+  }
   const Result<Project> project = read_project(deployment.path, deployment.name);
   if (!project) return {.exit_code = kUsage, .error = project.error().message + "\n"};
   say(fmt::format("{} from {}", project->name,

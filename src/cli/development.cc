@@ -336,11 +336,17 @@ CommandResult serve(const Development& wanted, const Project& project, Settings 
          output.call(shown(answer, status));
        }});
   if (!host) return failed(host.error());
-  EventLoop& home = (*host)->inside().home;
+  const FunctionHost::Inside inside = (*host)->inside();
+  if (const auto manifest = inside.functions_api.read_manifest(project.name, project.manifest)) {
+    // No change of its files helps where there is no runtime for it.
+    const auto runtime = inside.registry.need_runtime(manifest->runtime);
+    if (!runtime) return refuse(runtime.error());
+  }
+  EventLoop& home = inside.home;
   std::stop_source stop_logs;
   std::promise<void> logs_ended;
   home.post([&, token = stop_logs.get_token()] {
-    start(show_logs((*host)->inside().logs, output, home, token),
+    start(show_logs(inside.logs, output, home, token),
           [&logs_ended] { logs_ended.set_value(); });
   });
   const Result<void> ran = Loop(wanted, project, **host, output).run();
@@ -362,7 +368,13 @@ CommandResult serve(const Development& wanted, const Project& project, Settings 
 }  // namespace
 
 CommandResult develop(const Development& development) {
-  const Result<Project> project = read_project(development.path, development.name);
+  Result<Project> project = read_project(development.path, development.name);
+  if (const auto build = read_build(development.path); !project && build && !build->empty()) {
+    // What the project is may be told by what is built.
+    const Result<void> built = run_build(development.path, *build, [](const std::string&) {});
+    if (!built) return failed(built.error());
+    project = read_project(development.path, development.name);
+  }
   if (!project) return refuse(project.error());
   std::signal(SIGPIPE, SIG_IGN);
   Settings settings = development.settings;

@@ -261,8 +261,9 @@ void DevelopmentOutput::show(const store::CallRecord& record) {
   }
   std::string text =
       fmt::format("{}  {}: {}\n", head, record.error_code, shortened(record.error_message));
-  // The stack begins with the message, which is there already.
   std::string_view stack = record.stack_trace;
+  if (const std::size_t end = stack.find('\n'); stack.substr(0, end) == record.error_message)
+    stack.remove_prefix(end == std::string_view::npos ? stack.size() : end + 1);
   while (stack.ends_with('\n')) stack.remove_suffix(1);
   text += indented(stack, options_.style);
   write(text);

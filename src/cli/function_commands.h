@@ -29,6 +29,8 @@ using Arguments = std::vector<std::string>;
 [[nodiscard]] CommandResult run_sessions(const Arguments&, const CommandLineOptions&);
 // `seam health`: the parts of a running server, or whether it takes calls.
 [[nodiscard]] CommandResult run_health(const Arguments&, const CommandLineOptions&);
+// `seam new`: refuses to overwrite anything.
+[[nodiscard]] CommandResult run_new(const Arguments&, const CommandLineOptions&);
 // `seam run`.
 [[nodiscard]] CommandResult run_run(const Arguments&, const CommandLineOptions&);
 // `seam completions bash|zsh`.

@@ -25,7 +25,7 @@ namespace {
 const std::vector<std::string>& manifest_keys() {
   static const std::vector<std::string> keys{
       "name", "runtime",   "entry",      "description", "schema",      "examples",
-      "tags", "cacheable", "idempotent", "concurrency", "environment", "limits"};
+      "tags", "cacheable", "idempotent", "concurrency", "environment", "limits", "build"};
   return keys;
 }
 
@@ -84,6 +84,7 @@ void append_yaml(std::string& out, const YamlNode& node, bool texts) {
 struct Manifest {
   std::string json = "{}";  // without the name
   std::string name;
+  std::string build;
   std::string said_in;
 };
 
@@ -105,11 +106,15 @@ Result<Manifest> read_yaml_manifest(const std::string& text) {
   for (const YamlNode& item : root.items) {
     SEAM_RETURN_IF_ERROR(check_key(fmt::format("{}:{}", kManifestFile, item.key_line), item.key));
     const bool text_key = item.key == "name" || item.key == "runtime" || item.key == "entry" ||
-                          item.key == "description";
+                          item.key == "description" || item.key == "build";
     if (text_key && item.kind != YamlNode::Kind::kScalar)
       return wrong(fmt::format("{}:{}: {} must be a text", kManifestFile, item.line, item.key));
     if (item.key == "name") {
       manifest.name = item.scalar;
+      continue;
+    }
+    if (item.key == "build") {
+      manifest.build = item.scalar;
       continue;
     }
     std::string value;
@@ -131,12 +136,12 @@ Result<Manifest> read_package_manifest(const std::string& text) {
   for (const auto& [raw, value] : members->members()) {
     const std::string key = decode_json_string(fmt::format("\"{}\"", raw));
     SEAM_RETURN_IF_ERROR(check_key("package.json: \"seam\"", key));
-    if (key != "name") {
+    if (key != "name" && key != "build") {
       append_member(manifest.json, key, value);
     } else if (is_json_string(value)) {
-      manifest.name = decode_json_string(value);
+      (key == "name" ? manifest.name : manifest.build) = decode_json_string(value);
     } else {
-      return wrong(fmt::format("package.json: \"seam\": name is {}: it must be a text",
+      return wrong(fmt::format("package.json: \"seam\": {} is {}: it must be a text", key,
                                value.substr(0, 60)));
     }
   }
@@ -238,6 +243,13 @@ Result<void> settle_kind(Project& project, const fs::path& folder, std::string_v
   for (const Language& each : kLanguages) {
     if (language == each.name) project.kind = each.kind;
   }
+  // A function in Rust is one source: a Cargo.toml beside it is for editors.
+  if (language == "rust" && fs::exists(folder / "src/lib.rs") &&
+      !fs::exists(folder / "src/main.rs")) {
+    project.kind = ProjectKind::kSingle;
+    project.file = (folder / "src/lib.rs").string();
+    return {};
+  }
   if (project.kind != ProjectKind::kSingle) return {};
   const std::vector<fs::path> modules = files_with(folder, ".wasm");
   if (modules.size() != 1)
@@ -248,6 +260,13 @@ Result<void> settle_kind(Project& project, const fs::path& folder, std::string_v
 }
 
 }  // namespace
+
+Result<std::string> read_build(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return std::string();
+  SEAM_ASSIGN_OR_RETURN(Manifest manifest, read_manifest(path));
+  return std::move(manifest.build);
+}
 
 Result<Project> read_project(const std::string& path, const std::string& name) {
   std::error_code error;

@@ -6,7 +6,7 @@
 //   project.manifest;   // {"description": "…"}: the keys of a PUT
 //
 // A folder's manifest is seam.function.yaml, or the object "seam" of its package.json. Its keys are
-// those of a PUT without the content, and `name`.
+// those of a PUT without the content, `name` and `build`.
 
 #include <cstdint>
 #include <string>
@@ -42,6 +42,10 @@ struct Project {
 // errors    kInvalidArgument   what the folder is cannot be told, or its manifest is wrong: the
 //                              message names file, line or key, and the remedy
 [[nodiscard]] Result<Project> read_project(const std::string& path, const std::string& name);
+
+// The manifest's `build`: a command for a shell that makes what is packed, run before the project
+// is read. Empty for a file, and where there is none.
+[[nodiscard]] Result<std::string> read_build(const std::string& path);
 
 // The files of a folder that are packed, by their paths: all but those that .seamignore names, what
 // version control, editors and interpreters leave, and `left_out` at the top.

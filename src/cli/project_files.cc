@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kNeverPacked =
     ".git/\n.hg/\n.svn/\n.seamignore\n.gitignore\n.gitattributes\n.DS_Store\n.env\n.env.*\n"
     "__pycache__/\n*.pyc\n.venv/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.npmrc\n.idea/"
-    "\n.vscode/\n";
+    "\n.vscode/\n*.swp\n*.swo\n*~\n.#*\n";
 
 bool matches(std::span<const std::string> pattern, std::span<const std::string> path) {
   if (pattern.empty()) return path.empty();

@@ -68,6 +68,7 @@ ProjectSource::ProjectSource(std::string path, std::string name, std::string pac
       copies_(std::move(packages)) {}
 
 Result<SourceState> ProjectSource::read(const Progress& say) {
+  SEAM_RETURN_IF_ERROR(build(say));
   SourceState state;
   SEAM_ASSIGN_OR_RETURN(state.project, read_project(path_, name_));
   const Project& project = state.project;
@@ -84,6 +85,27 @@ Result<SourceState> ProjectSource::read(const Progress& say) {
   }
   state.fingerprint += fmt::format("\n{}\n{}", project.name, project.manifest);
   return state;
+}
+
+Result<void> ProjectSource::build(const Progress& say) {
+  SEAM_ASSIGN_OR_RETURN(const std::string command, read_build(path_));
+  if (command.empty()) return {};
+  SEAM_ASSIGN_OR_RETURN(
+      const std::vector<packages::ArchiveFile> files,
+      list_files(path_, {"node_modules", "site-packages", "wheels", "target"}));
+  // As it was before the build, so that a change that comes meanwhile is built too; what the build
+  // itself writes settles once it writes the same again.
+  std::string key = command;
+  for (const packages::ArchiveFile& file : files) {
+    if (file.path.ends_with(".wasm")) continue;
+    std::ifstream bytes(file.from, std::ios::binary);
+    key += fmt::format("\n{} {}", file.path,
+                       sha256_hex(std::string(std::istreambuf_iterator<char>(bytes), {})));
+  }
+  if (key == build_key_) return built_;
+  build_key_ = std::move(key);
+  built_ = run_build(path_, command, say);
+  return built_;
 }
 
 Result<void> ProjectSource::read_folder(SourceState& state, const Progress& say) {

@@ -40,12 +40,16 @@ class ProjectSource {
   void collect() { copies_.collect(); }
 
  private:
+  // Runs the project's `build` where a file has changed since it last ran.
+  Result<void> build(const Progress& say);
   Result<void> read_folder(SourceState& state, const Progress& say);
 
   const std::string path_;
   const std::string name_;
   const std::uint64_t content_bytes_max_;
   ProjectCopies copies_;
+  std::string build_key_;  // what was built last: the command and the files
+  Result<void> built_;     // how that ended
   std::string installed_key_;  // what installed_ was made from
   Dependencies installed_;     // by an installer, in a folder of its own
 };
