@@ -237,7 +237,6 @@ class Loop {
     }
     if (state->fingerprint == fingerprint_) return;
     fingerprint_ = state->fingerprint;
-    said_.clear();
     const std::string before = std::exchange(project_, state->project).name;
     Result<functions::Written> written = put(*std::move(state));
     if (!written) {

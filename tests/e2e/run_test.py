@@ -9,52 +9,11 @@ import subprocess
 import tempfile
 import unittest
 
-from seam_run import Run
+from seam_run import Run, module
 from seam_server import SEAM, children_of, wait_until
 
 NODE = "module.exports = async (event) => ({{said: '{}'}});\n"
 PYTHON = "def handle(params):\n    print('got', params)\n    return {{'said': '{}'}}\n"
-
-
-def module(text):
-    """A WebAssembly reactor that answers {"said": text}, made by hand: no compiler is needed."""
-    result = json.dumps({"said": text}).encode()
-
-    def leb(value):
-        out = bytearray()
-        while True:
-            byte = value & 0x7F
-            value >>= 7
-            done = (value == 0 and not byte & 0x40)
-            out.append(byte if done else byte | 0x80)
-            if done:
-                return bytes(out)
-
-    def section(number, body):
-        return bytes([number]) + leb_u(len(body)) + body
-
-    def leb_u(value):
-        out = bytearray()
-        while True:
-            byte = value & 0x7F
-            value >>= 7
-            out.append(byte | (0x80 if value else 0))
-            if not value:
-                return bytes(out)
-
-    def export(name, kind, index):
-        return leb_u(len(name)) + name.encode() + bytes([kind, index])
-
-    def code(body):
-        body = b"\x00" + body + b"\x0b"
-        return leb_u(len(body)) + body
-
-    types = b"\x02" + b"\x60\x01\x7f\x01\x7f" + b"\x60\x02\x7f\x7f\x01\x7e"
-    exports = b"\x03" + export("memory", 2, 0) + export("alloc", 0, 0) + export("handle", 0, 1)
-    codes = b"\x02" + code(b"\x41" + leb(2048)) + code(b"\x42" + leb(1024 << 32 | len(result)))
-    data = b"\x01\x00\x41" + leb(1024) + b"\x0b" + leb_u(len(result)) + result
-    return (b"\x00asm\x01\x00\x00\x00" + section(1, types) + section(3, b"\x02\x00\x01") + section(5, b"\x01\x00\x01")
-            + section(7, exports) + section(10, codes) + section(11, data))
 
 
 class RunTest(unittest.TestCase):
@@ -194,7 +153,8 @@ class RunTest(unittest.TestCase):
     def test_a_folder_with_modules_and_new_subfolders(self):
         self.write("package.json", '{"private": true, "main": "index.js"}')
         self.write("node_modules/left/index.js", "module.exports = 'left';\n")
-        self.write("index.js", "module.exports = async () => ({said: require('left') + require('./lib/word')});\n")
+        self.write("index.js", "const said = require('left') + require('./lib/word');\n"
+                   "module.exports = async () => ({said});\n")
         self.write("lib/word.js", "module.exports = ' one';\n")
         with Run(self.folder, "nodejs-words") as run:
             run.ready()
@@ -286,12 +246,16 @@ class RunTest(unittest.TestCase):
 
     def test_it_listens_on_loopback_alone_and_takes_another_port_where_its_own_is_taken(self):
         path = self.write("greet.py", PYTHON.format("one"))
-        with Run(path, port=None) as run, Run(path, port=None) as other:
+        with Run(path, port=None) as run:
             run.ready()
-            other.ready()
-            self.assertNotEqual(run.url, other.url)
-            for each in (run, other):
-                self.assertTrue(each.url.startswith("http://127.0.0.1:"))
+            with Run(path, port=None) as other:
+                other.ready()
+                self.assertNotEqual(run.url, other.url)
+                for each in (run, other):
+                    self.assertTrue(each.url.startswith("http://127.0.0.1:"))
+                    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+                    mine = [line.split()[3] for line in listening.splitlines() if f"pid={each.process.pid}," in line]
+                    self.assertEqual(mine, [each.url.removeprefix("http://")])
 
     def test_the_output_for_people(self):
         path = self.write("greet.js", "module.exports = async () => { console.log('a\\u001b[2Jb'); return {said: 'hi'}; };\n")
