@@ -172,5 +172,46 @@ TEST(IgnoreRules, PatternsAreGitsWithinReason) {
   EXPECT_FALSE(rules.ignores("c.txt", false));
 }
 
+TEST_F(ProjectTest, ABuildIsACommandOfTheManifestAndNoKeyOfAPut) {
+  write("index.js");
+  EXPECT_EQ(*read_build(folder_), "");
+  write("seam.function.yaml", "build: npx tsc --outDir .\ndescription: Slugs\n");
+  EXPECT_EQ(*read_build(folder_), "npx tsc --outDir .");
+  EXPECT_EQ(manifest(), R"({"description":"Slugs"})");
+  write("seam.function.yaml", "build: [npx, tsc]\n");
+  EXPECT_EQ(refusal(), "seam.function.yaml:1: build must be a text");
+  fs::remove(fs::path(folder_) / "seam.function.yaml");
+  write("package.json", R"({"seam": {"build": "make"}})");
+  EXPECT_EQ(*read_build(folder_), "make");
+  EXPECT_EQ(manifest(), "{}");
+  write("package.json", R"({"seam": {"build": 1}})");
+  EXPECT_EQ(refusal(), "package.json: \"seam\": build is 1: it must be a text");
+}
+
+TEST_F(ProjectTest, AFunctionInRustIsOneSource) {
+  write("Cargo.toml");
+  write("src/lib.rs", "source");
+  const Result<Project> project = read_project(folder_, "rust-slugs");
+  ASSERT_TRUE(project);
+  EXPECT_EQ(project->kind, ProjectKind::kSingle);
+  EXPECT_TRUE(project->file.ends_with("/src/lib.rs"));
+  EXPECT_EQ(read_project(folder_, "wasm-slugs")->kind, ProjectKind::kCargo);
+  write("src/main.rs");
+  EXPECT_EQ(read_project(folder_, "rust-slugs")->kind, ProjectKind::kCargo);
+  EXPECT_EQ(read_project(folder_ + "/src/lib.rs", "")->name, "rust-lib");
+}
+
+TEST_F(ProjectTest, WhatEditorsLeaveIsNotPacked) {
+  for (const char* name : {"index.js", ".index.js.swp", "index.js~", ".#index.js"}) write(name);
+  EXPECT_EQ(packed(), std::vector<std::string>{"index.js"});
+}
+
+TEST_F(ProjectTest, TheFirstExampleShowsHowToCall) {
+  write("index.js");
+  EXPECT_EQ(example_params(*read_project(folder_, "")), "{}");
+  write("seam.function.yaml", "examples:\n  - params: {title: 'a}b', n: {x: 1}}\n  - params: {}\n");
+  EXPECT_EQ(example_params(*read_project(folder_, "")), R"({"title":"a}b","n":{"x":1}})");
+}
+
 }  // namespace
 }  // namespace seam::cli
