@@ -26,9 +26,11 @@ PEERS = ROOT / "build/bench/peers"
 class Subject:
     """A function's file, what serves it, and how it is asked. `source(text)` is a function that answers with `text`."""
 
-    def __init__(self, name, file, source, command, path="/", body="{}", environment=None, missing=lambda: ""):
+    def __init__(self, name, file, source, command, path="/", body="{}", environment=None, missing=lambda: "",
+                 in_place=False):
         self.name, self.file, self.source, self.command = name, file, source, command
         self.path, self.body, self.environment, self.missing = path, body, environment or {}, missing
+        self.in_place = in_place
         self.process = None
         self.times = []
 
@@ -44,12 +46,16 @@ class Subject:
         self.wait_for("start")
 
     def write(self, text):
-        """As editors do. Returns the moment before the new file has the name."""
+        """As editors do, by a new file that takes the name; or into the file, for those that do not notice the former. Returns
+        the moment before."""
         new = self.folder / "new-content"
         content = self.source(text)
         new.write_bytes(content if isinstance(content, bytes) else content.encode())
         begin = time.monotonic()
-        os.replace(new, self.folder / self.file)
+        if self.in_place:
+            (self.folder / self.file).write_bytes(new.read_bytes())
+        else:
+            os.replace(new, self.folder / self.file)
         return begin
 
     def ask(self):
@@ -115,6 +121,19 @@ class Deployed(Subject):
             return str(error)
 
 
+class Folder(Subject):
+    """A project that imports a part of what it depends on."""
+
+    def start(self, folder):
+        self.file = "project/index.js"
+        for number in range(200):
+            package = folder / f"project/node_modules/package{number}"
+            package.mkdir(parents=True)
+            for part in range(10):
+                (package / f"part{part}.js").write_text(f"module.exports = {number * part};\n" + "// filler\n" * 100)
+        super().start(folder)
+
+
 def node(text):
     return f"module.exports = async (event) => ({{said: '{text}'}});\n"
 
@@ -143,6 +162,9 @@ def every(seam):
         yield Subject(f"seam run, {language}", file, source,
                       lambda port, folder, file=file: [str(seam), "run", file, "--port", str(port)],
                       f"/api/v1/functions/{language}-greet/invoke", '{"params":{}}')
+    yield Folder("seam run, nodejs, a folder with 2,000 files in node_modules", "index.js", node,
+                 lambda port, folder: [str(seam), "run", str(folder / "project"), "nodejs-greet", "--port", str(port)],
+                 "/api/v1/functions/nodejs-greet/invoke", '{"params":{}}')
     wrangler = PEERS / "wrangler/node_modules/.bin/wrangler"
     yield Subject("wrangler dev (workerd)", "src/index.js", worker,
                   lambda port, folder: [str(wrangler), "dev", "src/index.js", "--name", "greet", "--local", "--ip", "127.0.0.1",
@@ -159,7 +181,7 @@ def every(seam):
     yield Subject("functions-framework, Python, --debug", "main.py", framework_python,
                   lambda port, folder: [str(framework_py), f"--port={port}", "--host=127.0.0.1", "--target=greet",
                                         f"--source={folder / 'main.py'}", "--debug"],
-                  missing=lambda: "" if framework_py.exists() else "functions-framework is not installed")
+                  missing=lambda: "" if framework_py.exists() else "functions-framework is not installed", in_place=True)
     for language, file, source in languages:
         subject = Deployed(f"seam deploy, {language}", file, source,
                            lambda port, folder: [str(seam), "serve", "--port", str(port), "--data", str(folder / "data")],
