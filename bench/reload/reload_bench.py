@@ -176,11 +176,14 @@ def every(seam):
     yield Subject("functions-framework, Node, by node --watch", "index.js", framework_node,
                   lambda port, folder: ["node", "--watch", str(framework.resolve()), f"--port={port}", "--target=greet",
                                         f"--source={folder / 'index.js'}"],
-                  missing=lambda: tool_missing("node") or ("" if framework.exists() else "functions-framework is not installed"))
+                  missing=lambda: tool_missing("node") or ("" if framework.exists() else "functions-framework is not installed"), in_place=True)
     framework_py = PEERS / "python/bin/functions-framework"
-    yield Subject("functions-framework, Python, --debug", "main.py", framework_python,
-                  lambda port, folder: [str(framework_py), f"--port={port}", "--host=127.0.0.1", "--target=greet",
-                                        f"--source={folder / 'main.py'}", "--debug"],
+    # Its --debug restarts at changes of what Python has imported, which the function's own file is not.
+    watchmedo = framework_py.parent / "watchmedo"
+    yield Subject("functions-framework, Python, by watchmedo", "main.py", framework_python,
+                  lambda port, folder: [str(watchmedo), "auto-restart", f"--directory={folder}", "--patterns=*.py", "--",
+                                        str(framework_py), f"--port={port}", "--host=127.0.0.1", "--target=greet",
+                                        f"--source={folder / 'main.py'}"],
                   missing=lambda: "" if framework_py.exists() else "functions-framework is not installed", in_place=True)
     for language, file, source in languages:
         subject = Deployed(f"seam deploy, {language}", file, source,

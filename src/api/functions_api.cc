@@ -236,9 +236,8 @@ Result<functions::PutRequest> FunctionsApi::read_manifest(std::string_view langu
                                                           std::string_view manifest) const {
   SEAM_ASSIGN_OR_RETURN(
       const Body body,
-      Body::read(manifest,
-                 {"runtime", "entry", "description", "schema", "examples", "tags", "limits",
-                  "cacheable", "idempotent", "environment", "concurrency"}));
+      Body::read(manifest, {"runtime", "entry", "description", "schema", "examples", "tags",
+                            "limits", "cacheable", "idempotent", "environment", "concurrency"}));
   return read_members(language_title, body);
 }
 

@@ -22,11 +22,7 @@ constexpr std::string_view kHelp =
 Usage: seam COMMAND [FLAGS]
 
 {}
-Start with:
-  seam new nodejs slugs
-  seam run slugs
-
-`seam COMMAND --help` tells more.
+Start with `seam new nodejs slugs` and `seam run slugs`. `seam COMMAND --help` tells more.
 )";
 
 std::string help() {

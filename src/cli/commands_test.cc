@@ -33,7 +33,7 @@ TEST(CommandLine, HelpIsShortAndNamesEachCommand) {
   const CommandResult help = run_with({"--help"});
   EXPECT_EQ(help.exit_code, kOk);
   EXPECT_LT(std::ranges::count(help.out, '\n'), 24);
-  for (const char* command : {"serve", "invoke", "config", "doctor", "version"}) {
+  for (const char* command : {"new", "run", "serve", "invoke", "config", "doctor", "version"}) {
     EXPECT_TRUE(help.out.contains(fmt::format("\n  {} ", command))) << command;
     const CommandResult own = run_with({command, "--help"});
     EXPECT_EQ(own.exit_code, kOk) << command;

@@ -106,11 +106,10 @@ Result<std::vector<packages::ArchiveFile>> files_below(
     const fs::path& folder, const std::string& top, const std::vector<std::string>& skipped = {}) {
   std::vector<packages::ArchiveFile> found;
   std::error_code error;
-  fs::recursive_directory_iterator each(folder / top, error);
+  const std::string start = (folder / top).string();
+  fs::recursive_directory_iterator each(start, error);
   while (!error && each != fs::end(each)) {
-    const fs::path relative =
-        fs::relative(each->path().parent_path(), folder, error) / each->path().filename();
-    const std::string path = relative.lexically_normal().string();
+    const std::string path = top + each->path().string().substr(start.size());
     const bool is_folder = fs::is_directory(each->symlink_status(error));
     if (std::ranges::find(skipped, path) != skipped.end() ||
         each->path().filename() == "__pycache__") {
@@ -282,8 +281,7 @@ Result<Dependencies> install_dependencies(const Project& project,
   return Dependencies{};
 }
 
-Result<void> run_build(const std::string& folder, const std::string& command,
-                       const Progress& say) {
+Result<void> run_build(const std::string& folder, const std::string& command, const Progress& say) {
   say(command);
   SEAM_RETURN_IF_ERROR(
       run({.argv = {"/bin/sh", "-c", command}, .folder = folder, .remedy = "install a shell"}));

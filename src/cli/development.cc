@@ -68,8 +68,8 @@ bool is_free(std::uint16_t port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return socket && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                          sizeof address) == 0;
+  return socket &&
+         ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
 // What a call leaves to be shown. One that was refused before it ran has no record of its own.
@@ -225,7 +225,8 @@ class Loop {
   void reload() {
     const MonotonicTime began = MonotonicClock::now();
     if (!project_.folder.empty() && ignore_text() != ignore_text_) {
-      if (const Result<void> watched = watch(); !watched) fail({.message = watched.error().message});
+      if (const Result<void> watched = watch(); !watched)
+        fail({.message = watched.error().message});
     }
     Result<SourceState> state = source_.read([this](const std::string& line) {
       if (std::exchange(said_, line) != line) output_.note(line);
@@ -345,8 +346,7 @@ CommandResult serve(const Development& wanted, const Project& project, Settings 
   std::stop_source stop_logs;
   std::promise<void> logs_ended;
   home.post([&, token = stop_logs.get_token()] {
-    start(show_logs(inside.logs, output, home, token),
-          [&logs_ended] { logs_ended.set_value(); });
+    start(show_logs(inside.logs, output, home, token), [&logs_ended] { logs_ended.set_value(); });
   });
   const Result<void> ran = Loop(wanted, project, **host, output).run();
   // A second signal ends the process by its default action.

@@ -105,20 +105,21 @@ void DevelopmentOutput::listening(const Listening& what) {
                         as_json(what.url), as_json(what.function), as_json(what.path)));
       return;
     }
-    write(fmt::format("{} from {}\n  url    {}\n  try    {}\n{}  stop   Ctrl-C\n",
-                      options_.style.bold(what.function), what.path, what.url,
-                      curl_line(what.url, what.function, what.params),
-                      what.isolated ? "" : "  isolation is OFF: the function can do what you can\n"));
+    write(
+        fmt::format("{} from {}\n  url    {}\n  try    {}\n{}  stop   Ctrl-C\n",
+                    options_.style.bold(what.function), what.path, what.url,
+                    curl_line(what.url, what.function, what.params),
+                    what.isolated ? "" : "  isolation is OFF: the function can do what you can\n"));
   });
 }
 
 void DevelopmentOutput::renamed(const std::string& function, const std::string& url,
                                 const std::string& params) {
   post([this, function, url, params] {
-    write(options_.json ? fmt::format("{{\"event\":\"renamed\",\"function\":{}}}\n", as_json(function))
-                        : fmt::format("{}  now called {}\n  try    {}\n", time_column(),
-                                      options_.style.bold(function),
-                                      curl_line(url, function, params)));
+    write(options_.json
+              ? fmt::format("{{\"event\":\"renamed\",\"function\":{}}}\n", as_json(function))
+              : fmt::format("{}  now called {}\n  try    {}\n", time_column(),
+                            options_.style.bold(function), curl_line(url, function, params)));
   });
 }
 
@@ -146,18 +147,18 @@ void DevelopmentOutput::failed(const Failure& failure) {
     }
     const std::string place = failure.place.empty() ? "" : harmless(failure.place) + "  ";
     const std::size_t end = std::min(failure.message.find('\n'), failure.message.size());
-    std::string text = fmt::format(
-        "{}  {}{}\n", time_column(), options_.style.bold(place),
-        options_.style.bad(harmless(std::string_view(failure.message).substr(0, end))));
-    text += indented(std::string_view(failure.message).substr(
-                         std::min(end + 1, failure.message.size())),
-                     options_.style);
+    std::string text =
+        fmt::format("{}  {}{}\n", time_column(), options_.style.bold(place),
+                    options_.style.bad(harmless(std::string_view(failure.message).substr(0, end))));
+    text += indented(
+        std::string_view(failure.message).substr(std::min(end + 1, failure.message.size())),
+        options_.style);
     text += indented(failure.excerpt, options_.style);
-    text += fmt::format("{}{}\n", kIndent,
-                        failure.serving == 0
-                            ? "nothing answers yet: change it, and it is tried again"
-                            : fmt::format("version {} keeps answering until this is mended",
-                                          failure.serving));
+    text += fmt::format(
+        "{}{}\n", kIndent,
+        failure.serving == 0
+            ? "nothing answers yet: change it, and it is tried again"
+            : fmt::format("version {} keeps answering until this is mended", failure.serving));
     write(text);
   });
 }
@@ -235,7 +236,8 @@ void DevelopmentOutput::show(const store::CallRecord& record) {
   const bool whole = good && check_json(record.response_payload).has_value();
   if (options_.json) {
     std::string text = fmt::format(
-        "{{\"event\":\"call\",\"call_id\":\"{}\",\"function\":{},\"status\":{},\"duration_ms\":{:.3f},"
+        "{{\"event\":\"call\",\"call_id\":\"{}\",\"function\":{},\"status\":{},\"duration_ms\":{:."
+        "3f},"
         "\"cached\":{}",
         record.call_id, as_json(record.language_title), record.status_code, took, record.cached);
     if (whole) {

@@ -27,7 +27,7 @@ namespace seam::cli {
 struct DevelopmentOutputOptions {
   bool json = false;
   Style style = {};
-  bool show_results = true;  // in the line of a call
+  bool show_results = true;              // in the line of a call
   std::function<void()> on_closed = {};  // stdout is gone; on the output's thread, once
 };
 

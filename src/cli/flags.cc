@@ -69,14 +69,14 @@ void Flags::add_settings(SettingFlags which) {
   for (std::size_t i = 0; i < parts_->values.size(); ++i) {
     const config::Setting& setting = descriptors()[i];
     const bool address = setting.key == "host" || setting.key == "port";
-    const bool shown = which == SettingFlags::kAll ||
-                       (which == SettingFlags::kCommon && setting.common) ||
-                       (which == SettingFlags::kAddress && address) ||
-                       (which == SettingFlags::kRun &&
-                        (setting.key == "port" || setting.key == "isolation"));
+    const bool shown =
+        which == SettingFlags::kAll || (which == SettingFlags::kCommon && setting.common) ||
+        (which == SettingFlags::kAddress && address) ||
+        (which == SettingFlags::kRun && (setting.key == "port" || setting.key == "isolation"));
     const std::string standard =
         which == SettingFlags::kRun && setting.key == "port" ? "8081, or any free one"
-        : setting.default_description.empty() ? setting.default_text : setting.default_description;
+        : setting.default_description.empty()                ? setting.default_text
+                                                             : setting.default_description;
     app.add_option(setting.flag(), parts_->values[i],
                    fmt::format("{} ({})", setting.description, standard))
         ->type_name(setting.type == config::Type::kInteger ? "N"

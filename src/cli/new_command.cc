@@ -106,7 +106,7 @@ struct OtherName {
   std::string_view given;
   std::string_view kind;
 };
-constexpr std::array kOtherNames{OtherName{"node", "nodejs"}, OtherName{"js", "nodejs"},
+constexpr std::array kOtherNames{OtherName{"node", "nodejs"},       OtherName{"js", "nodejs"},
                                  OtherName{"javascript", "nodejs"}, OtherName{"py", "python"},
                                  OtherName{"rs", "rust"},           OtherName{"c", "wasm"}};
 
@@ -142,8 +142,9 @@ std::string package_name(std::string_view title) {
 
 std::string filled(std::string_view text, std::string_view function, std::string_view title) {
   std::string out(text);
-  for (const auto& [mark, value] : {std::pair(std::string_view("@NAME@"), std::string(function)),
-                                    std::pair(std::string_view("@PACKAGE@"), package_name(title))}) {
+  for (const auto& [mark, value] :
+       {std::pair(std::string_view("@NAME@"), std::string(function)),
+        std::pair(std::string_view("@PACKAGE@"), package_name(title))}) {
     for (std::size_t at = out.find(mark); at != std::string::npos; at = out.find(mark, at))
       out.replace(at, mark.size(), value);
   }
@@ -182,8 +183,8 @@ Result<void> make_project(const fs::path& folder, std::span<const TemplateFile> 
     ::umask(mask);
     if (::chmod(made.c_str(), 0777 & ~mask) != 0) return fail_errno("cannot make " + made, errno);
     for (const TemplateFile& file : files)
-      SEAM_RETURN_IF_ERROR(write_file(made / fs::path(file.path),
-                                      filled(file.content, function, title)));
+      SEAM_RETURN_IF_ERROR(
+          write_file(made / fs::path(file.path), filled(file.content, function, title)));
     if (::rename(made.c_str(), place.c_str()) != 0)
       return fail_errno("cannot make " + place.string(), errno);
     return {};
@@ -210,8 +211,9 @@ std::string report(const std::string& folder, const std::string& function,
   std::vector<std::vector<std::string>> rows;
   for (const TemplateFile& file : files)
     rows.push_back({fmt::format("  {}", file.path), std::string(file.about)});
-  const bool plain = folder.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                              "0123456789_.-/") == std::string::npos;
+  const bool plain = folder.find_first_not_of(
+                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                         "0123456789_.-/") == std::string::npos;
   const std::string shown = plain ? folder : quoted_for_shell(folder);
   return fmt::format(
       "{} is in {}:\n{}Next:\n  seam run {}     serves it, and again after each change\n  seam "
@@ -222,7 +224,8 @@ std::string report(const std::string& folder, const std::string& function,
 }  // namespace
 
 CommandResult run_new(const Arguments& arguments, const CommandLineOptions& options) {
-  Flags flags("new", "Makes a folder with a function that runs: nodejs, python, rust, or wasm (in C).",
+  Flags flags("new",
+              "Makes a folder with a function that runs: nodejs, python, rust, or wasm (in C).",
               "seam new nodejs slugs\n  seam new wasm image-size --dir functions/image-size");
   std::string given;
   std::string name;
@@ -242,9 +245,10 @@ CommandResult run_new(const Arguments& arguments, const CommandLineOptions& opti
   const Kind* const kind = kind_of(given);
   if (kind == nullptr) {
     const std::string meant = config::nearest(given, names);
-    return wrong(fmt::format("{} {}", given.empty() ? "Give a kind and a name: seam new nodejs slugs."
-                                                    : fmt::format("\"{}\" is no kind.", given),
-                             given.empty()    ? "Kinds are nodejs, python, rust and wasm."
+    return wrong(fmt::format("{} {}",
+                             given.empty() ? "Give a kind and a name: seam new nodejs slugs."
+                                           : fmt::format("\"{}\" is no kind.", given),
+                             given.empty()   ? "Kinds are nodejs, python, rust and wasm."
                              : meant.empty() ? "Have nodejs, python, rust or wasm."
                                              : fmt::format("Did you mean {}?", meant)));
   }

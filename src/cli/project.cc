@@ -24,8 +24,8 @@ namespace {
 
 const std::vector<std::string>& manifest_keys() {
   static const std::vector<std::string> keys{
-      "name", "runtime",   "entry",      "description", "schema",      "examples",
-      "tags", "cacheable", "idempotent", "concurrency", "environment", "limits", "build"};
+      "name",      "runtime",    "entry",       "description", "schema", "examples", "tags",
+      "cacheable", "idempotent", "concurrency", "environment", "limits", "build"};
   return keys;
 }
 
@@ -293,7 +293,8 @@ Result<Project> read_project(const std::string& path, const std::string& name) {
       language = language_of_file(whole);
       if (language.empty())
         return wrong(fmt::format(
-            "{}: the language cannot be told from its name: end it in .js, .py, .rs or .wasm", path));
+            "{}: the language cannot be told from its name: end it in .js, .py, .rs or .wasm",
+            path));
     }
     title = fmt::format("{}-{}", language, title);
   }

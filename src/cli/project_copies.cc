@@ -127,9 +127,9 @@ Result<ProjectCopies::Entries> ProjectCopies::look(
                                 file.path, entry.target));
       }
     } else if (!S_ISREG(entry.status.st_mode)) {
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{} is neither a file nor a link: leave it out by .seamignore",
-                              file.path));
+      return fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{} is neither a file nor a link: leave it out by .seamignore", file.path));
     } else {
       bytes += static_cast<std::uint64_t>(entry.status.st_size);
     }

@@ -90,9 +90,8 @@ Result<SourceState> ProjectSource::read(const Progress& say) {
 Result<void> ProjectSource::build(const Progress& say) {
   SEAM_ASSIGN_OR_RETURN(const std::string command, read_build(path_));
   if (command.empty()) return {};
-  SEAM_ASSIGN_OR_RETURN(
-      const std::vector<packages::ArchiveFile> files,
-      list_files(path_, {"node_modules", "site-packages", "wheels", "target"}));
+  SEAM_ASSIGN_OR_RETURN(const std::vector<packages::ArchiveFile> files,
+                        list_files(path_, {"node_modules", "site-packages", "wheels", "target"}));
   // As it was before the build, so that a change that comes meanwhile is built too; what the build
   // itself writes settles once it writes the same again.
   std::string key = command;
@@ -139,7 +138,8 @@ bool is_of_interest(const Project& project, const IgnoreRules& rules, std::strin
   const std::size_t slash = std::min(path.find('/'), path.size());
   const std::string_view top = path.substr(0, slash);
   if (std::ranges::find(kInstalled, top) != kInstalled.end()) {
-    return slash == path.size() || (!is_folder && path.find('/', slash + 1) == std::string_view::npos);
+    return slash == path.size() ||
+           (!is_folder && path.find('/', slash + 1) == std::string_view::npos);
   }
   if (project.kind == ProjectKind::kCargo && top == "target") return false;
   return path == kIgnoreFile || path == ".npmrc" || !rules.ignores(path, is_folder);

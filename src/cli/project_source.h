@@ -48,8 +48,8 @@ class ProjectSource {
   const std::string name_;
   const std::uint64_t content_bytes_max_;
   ProjectCopies copies_;
-  std::string build_key_;  // what was built last: the command and the files
-  Result<void> built_;     // how that ended
+  std::string build_key_;      // what was built last: the command and the files
+  Result<void> built_;         // how that ended
   std::string installed_key_;  // what installed_ was made from
   Dependencies installed_;     // by an installer, in a folder of its own
 };

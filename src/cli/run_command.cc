@@ -56,8 +56,9 @@ CommandResult run_run(const Arguments& arguments, const CommandLineOptions& opti
   if (!loaded) return refuse(loaded.error());
   if (by_flag(*loaded, "data")) {
     return {.exit_code = kUsage,
-            .error = "--data: `seam run` keeps nothing. Use `seam serve` and `seam deploy` for a "
-                     "server that does.\n"};
+            .error =
+                "--data: `seam run` keeps nothing. Use `seam serve` and `seam deploy` for a "
+                "server that does.\n"};
   }
   Settings& settings = development.settings;
   settings = loaded->settings;

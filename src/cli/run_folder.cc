@@ -26,8 +26,7 @@ std::string parent() {
 
 // The folder, locked by us; nothing where another process has it or it is not ours.
 FileDescriptor locked(const std::string& path) {
-  FileDescriptor folder(
-      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat opened{};
   struct stat there{};
   if (!folder || ::fstat(folder.get(), &opened) != 0 || opened.st_uid != ::geteuid() ||

@@ -24,7 +24,8 @@ class RunFolder {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  RunFolder(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  RunFolder(std::string path, FileDescriptor lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
   FileDescriptor lock_;
 };

@@ -240,9 +240,8 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   const std::string runtime_name = request.runtime.empty() ? name.runtime : request.runtime;
   SEAM_CO_ASSIGN_OR_RETURN(runtimes::Runtime * runtime, need_runtime(runtime_name));
   SEAM_CO_ASSIGN_OR_RETURN(FunctionSchema schema, read_promises(request));
-  SEAM_CO_ASSIGN_OR_RETURN(
-      runtimes::ProgramPtr program,
-      co_await program_to_put(request, runtime_name));
+  SEAM_CO_ASSIGN_OR_RETURN(runtimes::ProgramPtr program,
+                           co_await program_to_put(request, runtime_name));
   Result<void> prepared = co_await runtime->prepare(program);
   SEAM_CO_RETURN_IF_ERROR(std::move(prepared));
 

@@ -33,11 +33,12 @@ constexpr milliseconds kLookAgain{100};  // for a folder that went away
 
 std::unexpected<Error> cannot_watch(const std::string& path, int error_number) {
   if (error_number == ENOSPC || error_number == EMFILE) {
-    return fail(ErrorCode::kResourceExhausted,
-                fmt::format("cannot watch {}: this user's limit of watched folders is reached. "
-                            "Raise it (sysctl fs.inotify.{}), or leave folders out by .seamignore",
-                            path, error_number == ENOSPC ? "max_user_watches=524288"
-                                                         : "max_user_instances=512"));
+    return fail(
+        ErrorCode::kResourceExhausted,
+        fmt::format("cannot watch {}: this user's limit of watched folders is reached. "
+                    "Raise it (sysctl fs.inotify.{}), or leave folders out by .seamignore",
+                    path,
+                    error_number == ENOSPC ? "max_user_watches=524288" : "max_user_instances=512"));
   }
   return fail_errno("cannot watch " + path, error_number);
 }
@@ -112,7 +113,8 @@ struct FileWatcher::Impl : std::enable_shared_from_this<FileWatcher::Impl> {
       const ssize_t size = ::read(fd.get(), buffer.data(), buffer.size());
       if (size <= 0) break;  // EAGAIN: all is read
       for (const char* at = buffer.data(); at < buffer.data() + size;) {
-        const auto* event = reinterpret_cast<const inotify_event*>(at);  // NOLINT: as the kernel writes it
+        const auto* event =
+            reinterpret_cast<const inotify_event*>(at);  // NOLINT: as the kernel writes it
         at += sizeof(inotify_event) + event->len;
         take(*event, event->len > 0 ? std::string(event->name) : std::string());
       }
