@@ -162,6 +162,9 @@ IsolationProbe try_isolation(const CgroupTree& cgroups) {
   Result<std::string> filter =
       build_seccomp_filter({.shared_anonymous_memory = cgroups.has_memory()});
   if (filter) means.seccomp_filter = *filter;
+  Result<std::string> processes =
+      build_seccomp_filter({.shared_anonymous_memory = cgroups.has_memory(), .processes = true});
+  if (processes) means.seccomp_filter_of_processes = *std::move(processes);
 
   SandboxPlan plan = plan_by(means, cgroups.has_memory());
   plan.uid = kWorkerUidFirst;

@@ -19,6 +19,7 @@ struct IsolationMeans {
   bool landlock = false;
   bool seccomp = false;
   std::string seccomp_filter;
+  std::string seccomp_filter_of_processes;  // for a worker that starts programs
 };
 
 struct IsolationProbe {

@@ -95,6 +95,9 @@ constexpr scmp_datum_t kPrctl[] = {
 
 constexpr scmp_datum_t kIoctl[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX};
 
+constexpr scmp_datum_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | 0x80U;  // TIME
+
 // The library's macros for these are C.
 scmp_arg_cmp equals(unsigned argument, scmp_datum_t value) {
   return {argument, SCMP_CMP_EQ, value, 0};
@@ -136,8 +139,14 @@ void add_rules(Rules& rules, const SeccompOptions& options) {
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(mmap), masked_equals(3, MAP_SHARED, 0));
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(mmap), masked_equals(3, MAP_ANONYMOUS, 0));
   }
-  // Threads, not processes. The kernel itself refuses a thread with namespaces of its own.
+  // Threads, and where asked for processes. The kernel itself refuses a thread with namespaces of
+  // its own; a process may not have any either.
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equals(0, CLONE_THREAD, CLONE_THREAD));
+  if (options.processes) {
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equals(0, kNamespaces | CLONE_THREAD, 0));
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(fork));
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(vfork));
+  }
   for (const scmp_datum_t option : kPrctl)
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(prctl), equals(0, option));
   // Reading its own limits, not setting any.

@@ -15,6 +15,8 @@ namespace seam::process {
 struct SeccompOptions {
   // Whether mmap(MAP_SHARED | MAP_ANONYMOUS) works: RLIMIT_DATA does not count it, a cgroup does.
   bool shared_anonymous_memory = false;
+  // Whether fork and vfork work. Whether execve does is decided beside the list.
+  bool processes = false;
 };
 
 // An array of sock_filter.

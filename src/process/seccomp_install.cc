@@ -124,6 +124,8 @@ std::expected<char**, SandboxFailure> lay_out(const std::vector<std::string>& te
 
 }  // namespace
 
+SandboxResult install_filter(std::string_view filter) { return install(filter); }
+
 SandboxResult forbid_exec_and_filter(std::string_view filter) {
   const std::array program{
       kLoadNumber, jump_if_equal(SYS_execve, 2, 0), jump_if_equal(SYS_execveat, 1, 0), kAllow,

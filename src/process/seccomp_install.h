@@ -10,6 +10,9 @@
 
 namespace seam::process {
 
+// Installs `filter` for ever; execve goes on working. Needs no_new_privs.
+[[nodiscard]] SandboxResult install_filter(std::string_view filter);
+
 // Installs `filter` for ever, and one more by which execve fails with EPERM. Needs no_new_privs.
 [[nodiscard]] SandboxResult forbid_exec_and_filter(std::string_view filter);
 

@@ -55,6 +55,9 @@ struct WorkerSpec {
   // What a zygote sees beside `binds` and its workers do not: where the binds of a fork come from.
   std::vector<ReadOnlyBind> zygote_binds = {};
   WorkerLimits limits;
+  // Whether it may fork, and run the programs that it sees: a compiler that calls a linker. Such a
+  // worker runs no tenant's code. Not for zygotes.
+  bool starts_programs = false;
 };
 
 // A running worker. Its end of the socket is descriptor 3; its stdout and stderr are `output`. The

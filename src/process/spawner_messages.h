@@ -58,6 +58,7 @@ inline void write_spec(WireWriter& out, const WorkerSpec& spec) {
   out.u64(spec.limits.disk_bytes_max);
   out.u32(spec.limits.open_files_max);
   out.u32(spec.limits.cpu_weight);
+  out.u32(spec.starts_programs ? 1 : 0);
 }
 
 inline WorkerSpec read_spec(WireReader& in) {
@@ -78,6 +79,7 @@ inline WorkerSpec read_spec(WireReader& in) {
   spec.limits.disk_bytes_max = in.u64();
   spec.limits.open_files_max = in.u32();
   spec.limits.cpu_weight = in.u32();
+  spec.starts_programs = in.u32() != 0;
   return spec;
 }
 

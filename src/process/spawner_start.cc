@@ -144,6 +144,7 @@ Result<SpawnerLoop::ChildEnds> SpawnerLoop::prepare(Worker& worker, const Worker
 SandboxPlan SpawnerLoop::plan_for(const Worker& worker, const WorkerSpec& spec) const {
   const bool counts_memory = isolation_ == Isolation::kRequired && cgroups_.has_memory();
   SandboxPlan plan = plan_by(means_, counts_memory);
+  if (spec.starts_programs) plan.seccomp_filter = means_.seccomp_filter_of_processes;
   plan.isolated = isolation_ == Isolation::kRequired;
   plan.uid = uid_base_ + worker.uid_slot;
   for (const ReadOnlyBind& bind : spec.binds)
@@ -215,7 +216,10 @@ void SpawnerLoop::become_worker(const SandboxPlan& plan, const WorkerSpec& spec,
   // Before the limits: it needs memory.
   const auto program = ExecOnce::prepare(spec.argv, spec.environment);
   SandboxResult ready = program ? enter() : std::unexpected(program.error());
-  if (ready && plan.isolated && !zygote) ready = program->filter(plan.seccomp_filter);
+  if (ready && plan.isolated && !zygote) {
+    ready = spec.starts_programs ? install_filter(plan.seccomp_filter)
+                                 : program->filter(plan.seccomp_filter);
+  }
   if (!ready) {
     tell_failed(ready.error());
     ::_exit(127);

@@ -53,6 +53,35 @@ TEST(Spawner, ReapKillsARunningWorker) {
   EXPECT_EQ(errno, ESRCH);
 }
 
+// A compiler calls a linker; a tenant's worker calls nothing.
+TEST(Spawner, OnlyAWorkerThatMayStartsPrograms) {
+  TestSpawner host;
+  WorkerSpec spec = TestSpawner::python(
+      "import os\ntry:\n  pid=os.fork()\n  if pid==0: os.execv('/usr/bin/id',['id','-u'])\n"
+      "  os.waitpid(pid,0)\nexcept OSError as e: print('refused',e.errno)");
+  EXPECT_EQ(host.output_of(spec), "refused 1\n");
+  spec.starts_programs = true;
+  const std::string user = host.output_of(spec);
+  EXPECT_FALSE(user.empty());
+  EXPECT_NE(user, "0\n") << "it has the worker's user";
+}
+
+TEST(Spawner, AWorkerThatStartsProgramsIsShutInAsOthersAre) {
+  TestSpawner host;
+  WorkerSpec spec = TestSpawner::python(
+      "import os,socket,subprocess\n"
+      "print(subprocess.run(['/usr/bin/unshare','-U','/usr/bin/"
+      "true'],capture_output=True).returncode!=0)\n"
+      "print(subprocess.run(['/usr/bin/ls','/home'],capture_output=True).returncode!=0)\n"
+      "try: socket.socket()\nexcept OSError as e: print('refused',e.errno)\n"
+      "try: os.mkdir('/usr/x')\nexcept OSError as e: print('refused')\n"
+      "with open('/tmp/x','w') as f: f.write('#!/usr/bin/sh\\necho ran')\n"
+      "os.chmod('/tmp/x',0o755)\n"
+      "try: subprocess.run(['/tmp/x'])\nexcept OSError as e: print('refused',e.errno)");
+  spec.starts_programs = true;
+  EXPECT_EQ(host.output_of(spec), "True\nTrue\nrefused 13\nrefused\nrefused 13\n");
+}
+
 TEST(Spawner, MissingProgramIsAFailedPrecondition) {
   TestSpawner host;
   WorkerSpec spec;
