@@ -128,7 +128,13 @@ void append(WasiState::Output& output, std::span<const std::byte> bytes) {
   const std::size_t room = output.bytes_max - std::min(output.bytes.size(), output.bytes_max);
   const std::size_t kept = std::min(room, bytes.size());
   output.bytes.append(reinterpret_cast<const char*>(bytes.data()), kept);
+  if (kept == bytes.size()) return;
   output.bytes_dropped += bytes.size() - kept;
+  const std::size_t last = std::min(bytes.size() - kept, WasiState::Output::kTailBytes);
+  if (output.dropped_tail.size() + last > 4 * WasiState::Output::kTailBytes)
+    output.dropped_tail.erase(0, output.dropped_tail.size() - WasiState::Output::kTailBytes);
+  const auto end = bytes.last(last);
+  output.dropped_tail.append(reinterpret_cast<const char*>(end.data()), end.size());
 }
 
 std::int32_t fd_write(HostCall& call, U32 descriptor, U32 vectors_at, U32 count, U32 written_at) {

@@ -50,6 +50,9 @@ struct WasiState {
     std::size_t bytes_max = std::numeric_limits<std::size_t>::max();
     std::string bytes;
     std::uint64_t bytes_dropped = 0;  // written past bytes_max, of which the guest learns nothing
+    std::string dropped_tail = {};    // the last of those, kTailBytes at least where there are any
+
+    static constexpr std::size_t kTailBytes = 1024;
   };
 
   std::vector<std::string> args;         // without NUL

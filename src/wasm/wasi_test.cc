@@ -215,6 +215,7 @@ TEST_F(WasiTest, WritesAreGatheredUpToALimitAndTheRestIsCounted) {
   EXPECT_EQ(at<U32>(100), 11U);
   EXPECT_EQ(state_.standard_output.bytes, "hello wo");
   EXPECT_EQ(state_.standard_output.bytes_dropped, 3U);
+  EXPECT_EQ(state_.standard_output.dropped_tail, "rld");
   EXPECT_EQ(call("fd_write", u(2), u(0), u(1), u(100)), kOk);
   EXPECT_EQ(state_.standard_error.bytes, "hello");
   EXPECT_EQ(call("fd_write", u(0), u(0), u(1), u(100)), kBadf);

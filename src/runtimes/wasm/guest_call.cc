@@ -286,9 +286,12 @@ FunctionError GuestCall::describe(const wasm::Error& error, std::uint64_t memory
     out.type = fmt::format("Trap:{}", to_string(error.trap));
     out.message = error.message;
   } else {
-    const std::string_view printed = wasi_.standard_error.bytes;
-    const std::string_view tail =
-        printed.substr(printed.size() - std::min(printed.size(), kStderrTailBytes));
+    const auto last = [](std::string_view text, std::size_t bytes) {
+      return text.substr(text.size() - std::min(text.size(), bytes));
+    };
+    // The very end, also where the log was full before.
+    std::string tail(last(wasi_.standard_error.dropped_tail, kStderrTailBytes));
+    tail.insert(0, last(wasi_.standard_error.bytes, kStderrTailBytes - tail.size()));
     out.type = "Exit";
     out.message =
         fmt::format("exited with code {}{}{}", error.exit_code, tail.empty() ? "" : ": ", tail);

@@ -17,7 +17,7 @@
 
 #include "runtimes/wasm/compute_pool.h"
 #include "runtimes/wasm/guest_call.h"
-#include "runtimes/wasm/wait.h"
+#include "runtimes/wait.h"
 #include "wasm/module_cache.h"
 
 namespace seam::runtimes {

@@ -1,4 +1,4 @@
-#include "runtimes/wasm/wait.h"
+#include "runtimes/wait.h"
 
 namespace seam::runtimes {
 
