@@ -73,8 +73,8 @@ Task<http::Response> HealthApi::health(http::Request&) {
   }
   for (const auto& [name, runtime] : runtimes_) {
     const runtimes::RuntimeHealth state = runtime->health();
-    all_up = all_up && state.up;
-    add(name, state.up ? "up" : "down", state.detail);
+    all_up = all_up && (state.up || !state.configured);
+    add(name, state.up ? "up" : state.configured ? "down" : "disabled", state.detail);
   }
   std::string store_detail;
   append_json_string(store_detail, store ? std::string_view("SQLite answers")

@@ -18,7 +18,9 @@
 #include "base/file_descriptor.h"
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "cli/rust_toolchains.h"
 #include "http/client.h"
+#include "runtimes/rust/toolchain.h"
 
 namespace seam::cli {
 
@@ -102,6 +104,27 @@ Check check_interpreter(const std::string& name, const std::string& command,
     return check;
   }
   check.ok = true;
+  return check;
+}
+
+// Rust is there for those who want it: only a toolchain that is named must be one.
+Check check_rust(const RustSettings& settings) {
+  Check check{.name = "rust", .ok = false, .essential = !settings.toolchain.empty(), .detail = {}};
+  const Result<runtimes::RustToolchain> found =
+      runtimes::find_rust_toolchain(rust_toolchains(settings));
+  if (!found) {
+    const std::string& message = found.error().message;
+    const std::size_t remedy = message.rfind("; ");
+    check.detail = message.substr(0, remedy);
+    check.remedy = message.substr(remedy + 2) + "; without it no function in Rust can be put";
+    return check;
+  }
+  const std::string command = found->folder + "/bin/rustc";
+  const AskedProgram asked = ask_version(command);
+  check.ok = asked.problem.empty();
+  check.detail = check.ok ? fmt::format("{} ({}), {}", asked.first_line, command, found->target)
+                          : asked.problem;
+  if (!check.ok) check.remedy = "install it again, or set runtimes.rust.toolchain";
   return check;
 }
 
@@ -231,6 +254,7 @@ std::vector<Check> run_checks(const Settings& settings, const process::Isolation
   }
   checks.push_back(check_interpreter("node", settings.node.command, "nodejs"));
   checks.push_back(check_interpreter("python", settings.python.command, "python3"));
+  checks.push_back(check_rust(settings.rust));
   checks.push_back(check_data(settings.data));
   checks.push_back(check_port(settings));
   checks.push_back(check_descriptors(settings));

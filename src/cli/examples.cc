@@ -3,11 +3,14 @@
 #include <array>
 #include <string_view>
 
+#include "base/identifier.h"
 #include "base/log.h"
 
 namespace seam::embedded {
 std::string_view nodejs_calculator();
 std::string_view python_text_processor();
+std::string_view rust_data_validator();
+std::string_view rust_data_validator_module();
 std::string_view wasm_text_stats();
 }  // namespace seam::embedded
 
@@ -23,7 +26,7 @@ struct Example {
   std::string_view tag;
 };
 
-std::array<Example, 3> all_examples() {
+std::array<Example, 4> all_examples() {
   return {{
       {"nodejs-calculator", embedded::nodejs_calculator(),
        "Adds, subtracts, multiplies or divides two numbers.",
@@ -48,6 +51,18 @@ std::array<Example, 3> all_examples() {
        R"({"name":"refuses another action","params":{"action":"reverse","text":""},)"
        R"("error":{"code":"INVALID_PARAMS"}}])",
        "text"},
+      {"rust-data_validator", embedded::rust_data_validator(),
+       "Checks the fields of an object by rules: required, numeric.",
+       R"({"params":{"type":"object","required":["data","rules"],"properties":{"data":{"type":"object"},)"
+       R"("rules":{"type":"object"}}},"result":{"type":"object","required":["valid","errors"],)"
+       R"("properties":{"valid":{"type":"boolean"},"errors":{"type":"object"}}}})",
+       R"([{"name":"takes what is right","params":{"data":{"name":"Ada","age":36},)"
+       R"("rules":{"name":"required","age":["required","numeric"]}},"result":{"valid":true,"errors":{}}},)"
+       R"({"name":"names what is wrong","params":{"data":{"age":"old"},"rules":{"name":"required","age":"numeric"}},)"
+       R"("result":{"valid":false,"errors":{"name":"is required","age":"must be numeric"}}},)"
+       R"({"name":"refuses another rule","params":{"data":{},"rules":{"a":"odd"}},)"
+       R"("error":{"code":"RUNTIME_ERROR","message":"is no rule"}}])",
+       "validation"},
       {"wasm-text_stats", embedded::wasm_text_stats(),
        "Counts lines, words, characters and bytes of a text, with its digests.",
        R"({"params":{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}},"result":{"type":"object"}})",
@@ -58,6 +73,12 @@ std::array<Example, 3> all_examples() {
 }
 
 }  // namespace
+
+std::map<std::string, std::string_view> precompiled_examples() {
+  return {
+      {sha256_hex(embedded::rust_data_validator()), embedded::rust_data_validator_module()},
+  };
+}
 
 Task<std::vector<std::string>> register_examples(functions::Registry& registry,
                                                  functions::ImplementationOptions defaults) {

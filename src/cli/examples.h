@@ -1,7 +1,9 @@
 #pragma once
 // The functions that a fresh server has, so that a newcomer's first call is answered.
 
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -9,6 +11,10 @@
 #include "functions/registry.h"
 
 namespace seam::cli {
+
+// The modules of those examples that are compiled beforehand, by the SHA-256 of their sources, so
+// that they run where there is no compiler. Static bytes.
+[[nodiscard]] std::map<std::string, std::string_view> precompiled_examples();
 
 // Registers each and gives their names. Resumes on the calling loop. An example whose runtime
 // cannot work here is left out with a warning.

@@ -52,6 +52,14 @@ std::string check_absolute(const Value& value) {
              : "is not an absolute path. Write it from the root, such as /usr/bin/node.";
 }
 
+constexpr std::string_view kLookForIt = "auto";
+
+std::string check_toolchain(const Value& value) {
+  if (text(value) == kLookForIt || text(value).starts_with('/')) return {};
+  return "is neither auto nor an absolute path. Write it from the root, such as "
+         "/home/me/.rustup/toolchains/stable-x86_64-unknown-linux-gnu.";
+}
+
 functions::RuntimeRule rule(const Entry& entry) {
   const auto field = [&](const char* name) {
     const auto it = entry.fields.find(name);
@@ -410,6 +418,44 @@ std::vector<Bound> server_settings() {
         .description =
             "Threads that run WebAssembly which takes long; 0 starts one for each core."},
        [](Settings& s, const Value& v) { s.wasm.threads = number<std::size_t>(v); }},
+      {{.key = "runtimes.rust.toolchain",
+        .default_text = std::string(kLookForIt),
+        .description = "Folder of a Rust toolchain with bin/rustc and the target wasm32-wasip1 or "
+                       "wasm32-wasi; `auto` looks in lib/seam/rust beside the program's folder and "
+                       "then in /usr.",
+        .check = check_toolchain},
+       [](Settings& s, const Value& v) {
+         s.rust.toolchain = text(v) == kLookForIt ? "" : text(v);
+       }},
+      {{.key = "runtimes.rust.compile_timeout_seconds",
+        .environment = {{"WASM_COMPILE_TIMEOUT_SECONDS"}},
+        .type = Type::kInteger,
+        .default_text = "60",
+        .minimum = 1,
+        .maximum = 3600,
+        .unit = "seconds",
+        .description = "How long the compiler may take for one source."},
+       [](Settings& s, const Value& v) {
+         s.rust.compile_timeout = seconds(number<std::int64_t>(v));
+       }},
+      {{.key = "runtimes.rust.compile_memory_bytes_max",
+        .type = Type::kInteger,
+        .default_text = std::to_string(kGiB),
+        .minimum = 128 * kMiB,
+        .maximum = 64 * kGiB,
+        .unit = "bytes",
+        .description = "Memory of one compiler, its files in memory included."},
+       [](Settings& s, const Value& v) {
+         s.rust.compile_memory_bytes_max = number<std::uint64_t>(v);
+       }},
+      {{.key = "runtimes.rust.cache_bytes_max",
+        .type = Type::kInteger,
+        .default_text = std::to_string(kGiB),
+        .minimum = kMiB,
+        .maximum = 1024 * kGiB,
+        .unit = "bytes",
+        .description = "Compiled sources kept on disk; the oldest go first."},
+       [](Settings& s, const Value& v) { s.rust.cache_bytes_max = number<std::uint64_t>(v); }},
       {{.key = "runtime_map",
         .type = Type::kEntries,
         .default_text = default_rules(),
@@ -455,9 +501,6 @@ const std::vector<config::Unbuilt>& unbuilt() {
       {"", "RUNTIME_FALLBACK_TIMEOUT_SECONDS", kRemote},
       {"", "RUNTIME_MAX_RETRIES", kRemote},
       {"", "RUNTIME_SELECTION_STRATEGY", kRemote},
-      {"", "WASM_COMPILE_TIMEOUT_SECONDS",
-       "compiling Rust is not in this build. Remove it: a WebAssembly module is compiled within "
-       "its call's timeout."},
       {"kubernetes.namespace", "KUBERNETES_NAMESPACE",
        "Kubernetes discovery is not in this build. Remove it."},
       {"metrics.port", "METRICS_PORT", "a port for metrics is not in this build. Remove it."},

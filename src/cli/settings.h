@@ -37,6 +37,13 @@ struct WasmSettings {
   std::size_t threads = 0;  // compute threads; 0: one a core
 };
 
+struct RustSettings {
+  std::string toolchain;  // a folder; empty: to be looked for
+  seconds compile_timeout{0};
+  std::uint64_t compile_memory_bytes_max = 0;
+  std::uint64_t cache_bytes_max = 0;
+};
+
 struct Settings {
   std::string host;
   std::uint16_t port = 0;
@@ -73,6 +80,7 @@ struct Settings {
   WorkerRuntimeSettings node;
   WorkerRuntimeSettings python;
   WasmSettings wasm;
+  RustSettings rust;
   std::vector<functions::RuntimeRule> runtime_map;
 };
 

@@ -22,6 +22,7 @@
 #include "cli/commands.h"
 #include "cli/examples.h"
 #include "cli/run_on.h"
+#include "cli/rust_toolchains.h"
 #include "functions/call_metrics.h"
 #include "functions/executor.h"
 #include "functions/log_hub.h"
@@ -36,6 +37,7 @@
 #include "process/spawner.h"
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
+#include "runtimes/rust/rust_runtime.h"
 #include "runtimes/wasm/wasm_runtime.h"
 #include "store/record_drain.h"
 #include "store/sqlite/sqlite_store.h"
@@ -218,6 +220,19 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
   runtimes["wasm"] = runtimes::make_wasm_runtime(
       *std::move(engine), {.cache_folder = settings.data / "wasm-cache",
                            .compute_threads = static_cast<unsigned>(compute_threads)});
+  SEAM_ASSIGN_OR_RETURN(
+      runtimes["rust"],
+      runtimes::create_rust_runtime(
+          {.compiler = {.folder = (settings.data / "rust").string(),
+                        .toolchains = rust_toolchains(settings.rust),
+                        .toolchain_wanted = !settings.rust.toolchain.empty(),
+                        .time_max = settings.rust.compile_timeout,
+                        .memory_bytes_max = settings.rust.compile_memory_bytes_max,
+                        .modules_bytes_max = settings.rust.cache_bytes_max,
+                        // Half of the processors stay for calls.
+                        .at_once_max = std::max(1U, std::thread::hardware_concurrency() / 2),
+                        .precompiled = precompiled_examples()}},
+          *spawner, *runtimes["wasm"]));
   return {};
 }
 

@@ -110,6 +110,7 @@ struct FunctionError {
 };
 
 // Error: the host could not run it, or stopped it:
+//   kInvalidArgument     the source of a compiled language does not compile; details as prepare()'s
 //   kDeadlineExceeded    its time is up; the worker is ended, the next call gets a fresh one
 //   kCancelled           the caller is gone
 //   kUnavailable         every worker busy and the queue full, or no worker can be started now;
@@ -123,6 +124,9 @@ struct Outcome {
 // What /health and `seam doctor` say of a runtime.
 struct RuntimeHealth {
   bool up = true;
+  // False where it is not up and nobody said that it should be: it is optional, and what it needs
+  // is not installed. Such a runtime makes no server degraded.
+  bool configured = true;
   std::string detail;  // version in use, or what is wrong and what to do
 };
 

@@ -7,6 +7,7 @@
 #include "conformance/suite.h"
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
+#include "runtimes/rust/rust_runtime.h"
 #include "runtimes/wasm/wasm_runtime.h"
 #include "wasm/wasmtime/wasmtime.h"
 
@@ -172,8 +173,109 @@ Language wasm() {
   return language;
 }
 
+// The runtime with the one that runs its modules; both end together.
+class RustWithWasm final : public runtimes::Runtime {
+ public:
+  static Result<std::unique_ptr<runtimes::Runtime>> create(const Host& host) {
+    wasm::Outcome<std::unique_ptr<wasm::Runtime>> engine = wasm::make_wasmtime({});
+    if (!engine) return std::unexpected(engine.error().canonical());
+    auto made = std::make_unique<RustWithWasm>();
+    made->wasm_ = runtimes::make_wasm_runtime(*std::move(engine),
+                                              {.cache_folder = host.folder + "/rust-wasm-cache"});
+    SEAM_ASSIGN_OR_RETURN(
+        made->rust_,
+        runtimes::create_rust_runtime(
+            {.compiler = {.folder = host.folder + "/rust", .toolchains = {SEAM_RUST_TOOLCHAIN}}},
+            host.spawner, *made->wasm_));
+    return made;
+  }
+  std::string_view name() const override { return rust_->name(); }
+  Task<Result<void>> prepare(runtimes::ProgramPtr program) override {
+    return rust_->prepare(std::move(program));
+  }
+  Task<runtimes::Outcome> run(runtimes::ProgramPtr program, const runtimes::Call& call,
+                              runtimes::CallSink& sink) override {
+    return rust_->run(std::move(program), call, sink);
+  }
+  void release(const std::string& program_id) override { rust_->release(program_id); }
+  runtimes::RuntimeHealth health() const override { return rust_->health(); }
+  Task<runtimes::RuntimeCounts> counts() override { return rust_->counts(); }
+  Task<> shut_down() override {
+    co_await rust_->shut_down();
+    co_await wasm_->shut_down();
+  }
+
+ private:
+  std::unique_ptr<runtimes::Runtime> wasm_;
+  std::unique_ptr<runtimes::Runtime> rust_;
+};
+
+// A source whose handler's body is line 3 and on, with `params` in sight.
+std::string rust_source(std::string_view body) {
+  return fmt::format(
+      "#[allow(unused_imports)] use serde_json::{{json, Map, Value}};\n"
+      "pub fn handler(context: Map<String, Value>) -> Result<Value, String> {{ let params = "
+      "&context[\"params\"]; let _ = params;\n{}\n}}\n",
+      body);
+}
+
+Language rust() {
+  return {
+      .name = "rust",
+      .create = RustWithWasm::create,
+      .forms = {{"handler", rust_source("    Ok(json!(params[\"a\"].as_i64().unwrap() + "
+                                        "params[\"b\"].as_i64().unwrap()))")}},
+      .programs =
+          {
+              {"echo", rust_source("    Ok(params.clone())")},
+              {"throws", rust_source("    panic!(\"{}\", \"boom\")")},
+              {"syntax_error", rust_source("    let b = ;\n    Ok(json!(b))")},
+              {"log", rust_source("    println!(\"{}\", "
+                                  "\"x\".repeat(params[\"n\"].as_u64().unwrap() as usize));\n"
+                                  "    Ok(json!(true))")},
+              {"log_lines", rust_source("    for i in 0..params[\"n\"].as_u64().unwrap() {\n"
+                                        "        if i % 2 == 0 { println!(\"line {}\", i) } else { "
+                                        "eprintln!(\"line {}\", i) }\n    }\n    Ok(json!(true))")},
+              {"raw_log",
+               rust_source(
+                   "    use std::io::Write;\n    let block = [b'x'; 65536];\n"
+                   "    let mut left = params[\"n\"].as_u64().unwrap() as usize;\n"
+                   "    let mut out = std::io::stdout();\n    while left > 0 {\n"
+                   "        let size = left.min(65536);\n"
+                   "        out.write_all(&block[..size]).unwrap();\n        left -= size;\n"
+                   "    }\n    Ok(json!(true))")},
+              {"spin", rust_source("    loop {}")},
+              {"allocate",
+               rust_source(
+                   "    let mut kept = Vec::new();\n"
+                   "    for _ in 0..params[\"mib\"].as_u64().unwrap() { kept.push(vec![7u8; 1 "
+                   "<< 20]); }\n    Ok(json!(kept.iter().all(|block| block[9] == 7)))")},
+              {"exit", rust_source("    std::process::exit(3)")},
+              {"sleep",
+               rust_source("    std::thread::sleep(std::time::Duration::from_millis(params[\"ms\"]."
+                           "as_u64().unwrap()));\n    Ok(json!(\"slept\"))")},
+              {"large_result",
+               rust_source(
+                   "    Ok(json!(\"r\".repeat(params[\"n\"].as_u64().unwrap() as usize)))")},
+          },
+      .lacks =
+          {
+              {"identity", "each call has a fresh instance, of which nothing is kept"},
+              {"bad_result", "a serde_json::Value is always JSON"},
+              {"garbage", "there is no descriptor 3 and no protocol for a guest to break"},
+              {"forged", "there is no descriptor 3 and no protocol for a guest to break"},
+          },
+      .compiled = true,
+      .no_worker = "guests run in the server's own process",
+      .throws_at = {.line = 3, .column = 5},
+      .thrown_type = "panic",
+      .thrown_trace = "",
+      .syntax_error_at = {.line = 3, .column = 13},
+  };
+}
+
 }  // namespace
 
-std::vector<Language> languages() { return {nodejs(), python(), wasm()}; }
+std::vector<Language> languages() { return {nodejs(), python(), wasm(), rust()}; }
 
 }  // namespace seam::conformance

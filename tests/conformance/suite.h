@@ -58,6 +58,9 @@ struct Language {
   std::map<std::string, std::string> programs = {};
   // The programs above that it cannot have, each with the reason.
   std::map<std::string, std::string> lacks = {};
+  // Whether a source that cannot be loaded is refused as the request is (kInvalidArgument, with
+  // details): it is compiled before it is called.
+  bool compiled = false;
   // Why calls run in no process of their own; empty where they do.
   std::string no_worker = {};
 

@@ -15,9 +15,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtimes/wait.h"
 #include "runtimes/wasm/compute_pool.h"
 #include "runtimes/wasm/guest_call.h"
-#include "runtimes/wait.h"
 #include "wasm/module_cache.h"
 
 namespace seam::runtimes {
