@@ -233,7 +233,7 @@ class Sessions(ApiTest):
         self.assert_error(self.server.initialize("native-x", "x"), 400, "INVALID_REQUEST", "unknown language")
         self.assert_error(self.server.initialize("nodejs-", "x"), 400, "INVALID_REQUEST", "not a function's name")
         self.assert_error(self.server.initialize("nodejs-none"), 404, "NOT_FOUND")
-        self.assert_error(self.server.initialize("rust-x", "x"), 400, "INVALID_REQUEST", "no runtime 'rust'")
+        self.assert_error(self.server.initialize("model-x", "x"), 400, "INVALID_REQUEST", "no runtime 'model'")
         self.assert_error(self.server.initialize("nodejs-x", "//" + "x" * (1 << 20)), 413, "INVALID_REQUEST")
         self.assert_error(self.server.initialize("nodejs-x", "return 1", {"timeout_ms": 0}), 400, "INVALID_REQUEST", "timeout_ms")
         self.assert_error(self.server.initialize("wasm-x", "not base64!"), 400, "INVALID_REQUEST", "base64")
@@ -382,7 +382,7 @@ class Door(ApiTest):
         self.assertEqual(body["status"], "ok", body)
         components = body["components"]
         self.assertEqual((components["controller"], components["redis"], components["postgres"]), ("up", "disabled", "disabled"))
-        self.assertEqual(components["runtimes"], {"nodejs": "up", "python": "up", "wasm": "up", "rust": "disabled", "model": "disabled"})
+        self.assertEqual(components["runtimes"], {"nodejs": "up", "python": "up", "wasm": "up", "rust": "up", "model": "disabled"})
 
 
 class Deadlines(ApiTest):
@@ -443,7 +443,7 @@ class MissingInterpreter(unittest.TestCase):
     def test_its_functions_say_what_to_do_and_the_others_run(self):
         with Server(arguments=["--runtimes-python-command", "/nonexistent/python3"]) as server:
             _, body = server.call("GET", "/api/v1/functions")
-            self.assertEqual({each["language_title"] for each in body["functions"]}, {"nodejs-calculator", "wasm-text_stats"})
+            self.assertEqual({each["language_title"] for each in body["functions"]}, {"nodejs-calculator", "rust-data_validator", "wasm-text_stats"})
             self.assertEqual(server.invoke("nodejs-calculator", {"operation": "add", "a": 1, "b": 2})[0], 200)
             status, body = server.run_script("python-mine", "result = 1")
             self.assertEqual((status, body["error"]["code"]), (503, "UNAVAILABLE"), body)
