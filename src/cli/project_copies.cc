@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <mutex>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -157,20 +158,17 @@ bool ProjectCopies::same_file(const std::string& path, const Entry& now) const {
 }
 
 Result<void> ProjectCopies::fill(const std::string& folder, const Entries& entries) const {
-  std::string made = folder;  // files come by path, so those of one folder are neighbours
+  std::set<std::string> made{folder};
   for (const auto& [path, entry] : entries) {
     const std::string to = folder + "/" + path;
-    if (std::string parent = to.substr(0, to.rfind('/')); parent != made) {
+    if (const std::string parent = to.substr(0, to.rfind('/')); !made.contains(parent)) {
       for (std::size_t slash = to.find('/', folder.size() + 1); slash != std::string::npos;
            slash = to.find('/', slash + 1)) {
         const std::string each = to.substr(0, slash);
-        if (::mkdir(each.c_str(), 0755) == 0) {
-          if (::chmod(each.c_str(), 0755) != 0) return fail_errno("cannot make " + each, errno);
-        } else if (errno != EEXIST) {
+        if (!made.insert(each).second) continue;
+        if (::mkdir(each.c_str(), 0755) != 0 || ::chmod(each.c_str(), 0755) != 0)
           return fail_errno("cannot make " + each, errno);
-        }
       }
-      made = std::move(parent);
     }
     if (entry.is_link()) {
       if (::symlink(entry.target.c_str(), to.c_str()) != 0)

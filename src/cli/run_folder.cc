@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kPrefix = "seam-run-";
+constexpr std::string_view kRandom = "XXXXXX";
+constexpr std::string_view kMark = ".seam-run";  // a file that says whose the folder is
 
 std::string parent() {
   const char* const given = ::getenv("TMPDIR");
@@ -25,12 +27,13 @@ std::string parent() {
 }
 
 // The folder, locked by us; nothing where another process has it or it is not ours.
-FileDescriptor locked(const std::string& path) {
+// may_wait   flock's LOCK_NB, or 0 to wait for a process that is looking at it
+FileDescriptor locked(const std::string& path, int may_wait) {
   FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat opened{};
   struct stat there{};
   if (!folder || ::fstat(folder.get(), &opened) != 0 || opened.st_uid != ::geteuid() ||
-      ::flock(folder.get(), LOCK_EX | LOCK_NB) != 0 || ::lstat(path.c_str(), &there) != 0 ||
+      ::flock(folder.get(), LOCK_EX | may_wait) != 0 || ::lstat(path.c_str(), &there) != 0 ||
       there.st_ino != opened.st_ino)
     return {};
   return folder;
@@ -46,10 +49,13 @@ void remove_left_over() {
   std::vector<std::string> found;
   for (fs::directory_iterator each(parent(), error); !error && each != fs::end(each);
        each.increment(error)) {
-    if (each->path().filename().string().starts_with(kPrefix)) found.push_back(each->path());
+    const std::string name = each->path().filename().string();
+    if (name.starts_with(kPrefix) && name.size() == kPrefix.size() + kRandom.size())
+      found.push_back(each->path());
   }
   for (const std::string& path : found) {
-    if (const FileDescriptor lock = locked(path)) remove(path);
+    const FileDescriptor lock = locked(path, LOCK_NB);
+    if (lock && ::faccessat(lock.get(), kMark.data(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) remove(path);
   }
 }
 
@@ -57,16 +63,18 @@ void remove_left_over() {
 
 Result<std::unique_ptr<RunFolder>> RunFolder::make() {
   remove_left_over();
-  for (;;) {
-    std::string path = fmt::format("{}/{}XXXXXX", parent(), kPrefix);
-    if (::mkdtemp(path.data()) == nullptr) {
-      return fail_errno(fmt::format("cannot make {} (set TMPDIR to a folder with room)", path),
-                        errno);
-    }
-    // Between these two another process may take it for one that was left over.
-    if (FileDescriptor lock = locked(path))
-      return std::unique_ptr<RunFolder>(new RunFolder(std::move(path), std::move(lock)));
+  std::string path = fmt::format("{}/{}{}", parent(), kPrefix, kRandom);
+  if (::mkdtemp(path.data()) == nullptr) {
+    return fail_errno(fmt::format("cannot make {} (set TMPDIR to a folder with room)", path),
+                      errno);
   }
+  FileDescriptor lock = locked(path, 0);
+  if (!lock) return fail_errno("cannot lock " + path, errno);
+  const FileDescriptor mark(
+      ::openat(lock.get(), kMark.data(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  std::unique_ptr<RunFolder> folder(new RunFolder(std::move(path), std::move(lock)));
+  if (!mark) return fail_errno("cannot write in " + folder->path(), errno);
+  return folder;
 }
 
 RunFolder::~RunFolder() { remove(path_); }

@@ -62,7 +62,7 @@ class Run:
     """A `seam run` on a free port, with its own TMPDIR, so that what it leaves behind is seen."""
 
     def __init__(self, *arguments, cwd="/", port="0", json_lines=True, tmp=None):
-        self._folder = tempfile.TemporaryDirectory(prefix="seam-run-test-")
+        self._folder = tempfile.TemporaryDirectory(prefix="seam-test-run-")
         os.chmod(self._folder.name, 0o755)
         self.tmp = tmp or self._folder.name
         self.arguments = [str(argument) for argument in arguments]
