@@ -19,7 +19,7 @@ from processes import free_port  # noqa: E402
 from subjects import run, tool_missing  # noqa: E402
 
 PAUSE = 0.002  # between two tries
-PATIENCE = 60
+PATIENCE = 20
 PEERS = ROOT / "build/bench/peers"
 
 
@@ -241,7 +241,16 @@ def main():
                 folder.mkdir()
                 subjects.append(subject)
                 subject.start(folder)
-            for number in range(arguments.rounds + 1):  # the first is for warming up
+            for subject in list(subjects):  # to warm up, and to see that it reloads at all
+                try:
+                    subject.change("again")
+                except RuntimeError:
+                    if subject.name.startswith("seam"):
+                        raise
+                    subjects.remove(subject)
+                    subject.stop()
+                    skipped.append((subject.name, f"it did not notice a change within {PATIENCE} s"))
+            for number in range(arguments.rounds):
                 for subject in subjects:
                     subject.change(f"round{number}")
                     time.sleep(0.1)
