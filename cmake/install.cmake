@@ -17,7 +17,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PACKAGE_CONTACT "The Seam authors <seam@localhost>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "function host for JavaScript, Python and WebAssembly")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "function host for JavaScript, Python, Rust and WebAssembly")
 set(CPACK_PACKAGE_DESCRIPTION
     "It runs functions in sandboxed workers behind one HTTP API, keeps\nversions and implementations of each, and records every call.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

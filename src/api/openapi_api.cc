@@ -130,7 +130,7 @@ std::string openapi_document(const std::vector<http::RouteInfo>& routes, std::st
       {"info",
        {{"title", "Seam"},
         {"version", json::string_view(version.data(), version.size())},
-        {"description", "A host for functions in JavaScript, Python and WebAssembly."}}},
+        {"description", "A host for functions in JavaScript, Python, Rust and WebAssembly."}}},
       {"paths", std::move(paths)},
       {"components", {{"schemas", std::move(schemas)}}}});
 }

@@ -17,7 +17,7 @@ namespace seam::cli {
 namespace {
 
 constexpr std::string_view kHelp =
-    R"(Seam runs your functions in JavaScript, Python and WebAssembly, each in a sandbox.
+    R"(Seam runs your functions in JavaScript, Python, Rust and WebAssembly, each in a sandbox.
 
 Usage: seam COMMAND [FLAGS]
 
