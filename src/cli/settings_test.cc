@@ -133,6 +133,9 @@ TEST(Settings, EachDescriptorReachesAMemberOfItsOwn) {
                                             n(s.node.workers_max),
                                             n(s.python.warm_workers),
                                             n(s.python.workers_max),
+                                            s.rust.compile_timeout.count(),
+                                            n(s.rust.compile_memory_bytes_max),
+                                            n(s.rust.cache_bytes_max),
                                             n(s.wasm.threads)};
   EXPECT_EQ(arrived, given);
 }
@@ -188,8 +191,8 @@ TEST(Settings, KeptVariables) {
 TEST(Settings, PartsNotBuiltAreRefused) {
   for (const char* name :
        {"DATABASE_URL", "REDIS_URL", "NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL", "RUST_RUNTIME_URL",
-        "RUNTIME_FALLBACK_TIMEOUT_SECONDS", "RUNTIME_MAX_RETRIES", "WASM_COMPILE_TIMEOUT_SECONDS",
-        "RUNTIME_SELECTION_STRATEGY", "KUBERNETES_NAMESPACE", "METRICS_PORT"}) {
+        "RUNTIME_FALLBACK_TIMEOUT_SECONDS", "RUNTIME_MAX_RETRIES", "RUNTIME_SELECTION_STRATEGY",
+        "KUBERNETES_NAMESPACE", "METRICS_PORT"}) {
     const std::string message = error(load_plain({}, {{name, "secret"}}));
     EXPECT_TRUE(message.starts_with(std::string("environment ") + name + ": ")) << message;
     EXPECT_FALSE(message.contains("secret")) << message;
