@@ -22,6 +22,7 @@ set_property(GLOBAL PROPERTY SEAM_FOLDERS "")
 set_property(GLOBAL PROPERTY SEAM_MODULES "")
 
 option(SEAM_BENCHES "build the benchmarks with the tests" ON)
+option(SEAM_PRECOMPILE "read the common headers of the C++ library once" OFF)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 
@@ -43,6 +44,16 @@ function(seam_compile_options target)
                                            -Wthread-safety)
   if(SEAM_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  get_target_property(type ${target} TYPE)
+  if(SEAM_PRECOMPILE AND NOT type STREQUAL SHARED_LIBRARY)
+    # What a precompiled header was made with is what its users are compiled with.
+    target_compile_options(${target} PRIVATE -fPIE -pthread)
+    if(target STREQUAL base)  # the lowest module has the header of all
+      target_precompile_headers(base PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
+    else()
+      target_precompile_headers(${target} REUSE_FROM base)
+    endif()
   endif()
 endfunction()
 

@@ -22,21 +22,21 @@ namespace seam::embedded {
 std::string_view template_nodejs_index_js();
 std::string_view template_nodejs_package_json();
 std::string_view template_nodejs_seam_function_yaml();
-std::string_view template_nodejs_README_md_in();
+std::string_view template_nodejs_readme_md_in();
 std::string_view template_nodejs_gitignore();
 std::string_view template_python_main_py();
 std::string_view template_python_seam_function_yaml();
-std::string_view template_python_README_md_in();
+std::string_view template_python_readme_md_in();
 std::string_view template_python_gitignore();
 std::string_view template_rust_src_lib_rs();
-std::string_view template_rust_Cargo_toml();
+std::string_view template_rust_cargo_toml();
 std::string_view template_rust_seam_function_yaml();
-std::string_view template_rust_README_md_in();
+std::string_view template_rust_readme_md_in();
 std::string_view template_rust_gitignore();
 std::string_view template_wasm_function_c();
 std::string_view template_wasm_build_sh();
 std::string_view template_wasm_seam_function_yaml();
-std::string_view template_wasm_README_md_in();
+std::string_view template_wasm_readme_md_in();
 std::string_view template_wasm_gitignore();
 std::string_view template_wasm_json_string_c();
 std::string_view template_wasm_json_string_h();
@@ -63,7 +63,7 @@ std::vector<TemplateFile> nodejs_files() {
   return {{"index.js", template_nodejs_index_js(), "the function"},
           {"seam.function.yaml", template_nodejs_seam_function_yaml(), kManifest},
           {"package.json", template_nodejs_package_json(), "for npm: what it depends on"},
-          {"README.md", template_nodejs_README_md_in(), kReadme},
+          {"README.md", template_nodejs_readme_md_in(), kReadme},
           {".gitignore", template_nodejs_gitignore(), kGitignore}};
 }
 
@@ -71,7 +71,7 @@ std::vector<TemplateFile> python_files() {
   using namespace embedded;
   return {{"main.py", template_python_main_py(), "the function"},
           {"seam.function.yaml", template_python_seam_function_yaml(), kManifest},
-          {"README.md", template_python_README_md_in(), kReadme},
+          {"README.md", template_python_readme_md_in(), kReadme},
           {".gitignore", template_python_gitignore(), kGitignore}};
 }
 
@@ -79,8 +79,8 @@ std::vector<TemplateFile> rust_files() {
   using namespace embedded;
   return {{"src/lib.rs", template_rust_src_lib_rs(), "the function"},
           {"seam.function.yaml", template_rust_seam_function_yaml(), kManifest},
-          {"Cargo.toml", template_rust_Cargo_toml(), "for your editor and cargo"},
-          {"README.md", template_rust_README_md_in(), kReadme},
+          {"Cargo.toml", template_rust_cargo_toml(), "for your editor and cargo"},
+          {"README.md", template_rust_readme_md_in(), kReadme},
           {".gitignore", template_rust_gitignore(), kGitignore}};
 }
 
@@ -91,7 +91,7 @@ std::vector<TemplateFile> wasm_files() {
           {"json_string.h", template_wasm_json_string_h(), ""},
           {"build.sh", template_wasm_build_sh(), "makes function.wasm"},
           {"seam.function.yaml", template_wasm_seam_function_yaml(), kManifest},
-          {"README.md", template_wasm_README_md_in(), kReadme},
+          {"README.md", template_wasm_readme_md_in(), kReadme},
           {".gitignore", template_wasm_gitignore(), kGitignore}};
 }
 
