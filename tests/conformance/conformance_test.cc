@@ -332,6 +332,8 @@ TEST_P(Conformance, ADeadlineCoversTheWaitForAWorker) {
   auto sleep = program("sleep");
   sleep->limits.workers_max = 1;
   if (!language().no_worker.empty()) sleep->limits.concurrency_max = 1;
+  // Else both would wait for the loading, and go on in any order.
+  EXPECT_EQ(RunningCall(language(), sleep, R"({"ms":0})").result(), "\"slept\"");
   RunningCall first(language(), sleep, R"({"ms":1000})");
   RunningCall second(language(), sleep, R"({"ms":0})", {.time = milliseconds(300)});
   EXPECT_EQ(second.host_error().code, ErrorCode::kDeadlineExceeded);
