@@ -14,7 +14,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -29,7 +28,7 @@ namespace seam::process {
 
 namespace {
 
-constexpr std::size_t kCopyBytesMax = 512 << 10;
+constexpr off_t kCopyBytesMax = 512 << 10;
 constexpr unsigned kTmpInodesMax = 4096;  // each takes about a kilobyte of kernel memory
 
 std::unexpected<SandboxFailure> failure(std::string what) {
@@ -41,7 +40,20 @@ struct Detached {
   FileDescriptor mount;
   std::string target;
   bool directory = true;
+  // Of a file that was replaced outside since a zygote's root was made, as every installation of a
+  // library replaces /etc/ld.so.cache: it goes on under its mount, but what has no name any more
+  // cannot be attached again (ENOENT), so that this is written instead.
+  std::optional<std::string> copy = {};
 };
+
+// Nothing beyond what the new root has room for: libraries are then found in the usual folders.
+std::string read_copy(const std::string& source, off_t size) {
+  const FileDescriptor file(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || size > kCopyBytesMax) return {};
+  std::string text(static_cast<std::size_t>(size), '\0');
+  if (::read(file.get(), text.data(), text.size()) != size) text.clear();
+  return text;
+}
 
 enum class Access { kReadOnly, kDevice };
 
@@ -50,12 +62,14 @@ std::expected<Detached, SandboxFailure> detach(const std::string& source, std::s
   Detached detached{FileDescriptor(static_cast<int>(
                         ::syscall(SYS_open_tree, AT_FDCWD, source.c_str(),
                                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE))),
-                    std::move(target), true};
+                    std::move(target)};
   if (!detached.mount) return failure("bind " + source);
   struct stat status{};
   if (::fstatat(detached.mount.get(), "", &status, AT_EMPTY_PATH) != 0)
     return failure("stat " + source);
   detached.directory = S_ISDIR(status.st_mode);
+  if (S_ISREG(status.st_mode) && status.st_nlink == 0)
+    detached.copy = read_copy(source, status.st_size);
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_NOSUID;
   if (access == Access::kReadOnly) attributes.attr_set |= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV;
@@ -83,19 +97,20 @@ SandboxResult make_mount_point(const std::string& path, bool directory) {
   return {};
 }
 
-SandboxResult attach(const Detached& detached) {
-  if (SandboxResult made = make_mount_point(detached.target, detached.directory); !made)
-    return made;
-  if (::syscall(SYS_move_mount, detached.mount.get(), "", AT_FDCWD, detached.target.c_str(),
-                MOVE_MOUNT_F_EMPTY_PATH) != 0)
-    return failure("attach " + detached.target);
-  return {};
-}
-
 SandboxResult write_file(const char* path, const std::string& text) {
   const FileDescriptor file(::open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
   if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return failure(std::string("write ") + path);
+  return {};
+}
+
+SandboxResult attach(const Detached& detached) {
+  if (SandboxResult made = make_mount_point(detached.target, detached.directory); !made)
+    return made;
+  if (detached.copy) return write_file(detached.target.c_str(), *detached.copy);
+  if (::syscall(SYS_move_mount, detached.mount.get(), "", AT_FDCWD, detached.target.c_str(),
+                MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return failure("attach " + detached.target);
   return {};
 }
 
@@ -104,35 +119,11 @@ struct Link {
   std::string points_to;
 };
 
-struct Copy {
-  std::string path;
-  std::string text;
-};
-
 // What of the old root is seen in the new one.
 struct Kept {
   std::vector<Detached> mounts;
   std::vector<Link> links;
-  std::vector<Copy> copies;
 };
-
-// A file that was replaced outside since a zygote's root was made, as every installation of a
-// library replaces /etc/ld.so.cache: it goes on under its mount, but what has no name any more
-// cannot be attached again (ENOENT), so that it is copied. Nothing: it is not such a file.
-std::optional<std::string> read_replaced(const char* path) {
-  const FileDescriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat status{};
-  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
-      status.st_nlink != 0)
-    return std::nullopt;
-  // Beyond that the new root is too small for it; libraries are then found in the usual folders.
-  std::string text(std::min<std::size_t>(static_cast<std::size_t>(status.st_size), kCopyBytesMax),
-                   '\0');
-  if (static_cast<off_t>(text.size()) != status.st_size ||
-      ::read(file.get(), text.data(), text.size()) != status.st_size)
-    text.clear();
-  return text;
-}
 
 // /lib and its like are links into /usr on most machines and directories on some.
 SandboxResult keep_system(Kept& kept) {
@@ -145,10 +136,6 @@ SandboxResult keep_system(Kept& kept) {
       continue;
     }
     if (errno == ENOENT) continue;
-    if (std::optional<std::string> text = read_replaced(path)) {
-      kept.copies.push_back({path, *std::move(text)});
-      continue;
-    }
     auto mount = detach(path, path, Access::kReadOnly);
     if (!mount) return std::unexpected(std::move(mount).error());
     kept.mounts.push_back(std::move(*mount));
@@ -227,10 +214,6 @@ SandboxResult build_mount_view(const MountView& view) {
 
   for (const Detached& mount : kept.mounts) {
     if (SandboxResult done = attach(mount); !done) return done;
-  }
-  for (const Copy& copy : kept.copies) {
-    if (SandboxResult done = make_mount_point(copy.path, false); !done) return done;
-    if (SandboxResult done = write_file(copy.path.c_str(), copy.text); !done) return done;
   }
   if (SandboxResult done = write_etc(view.uid); !done) return done;
   for (const Link& link : kept.links) {
