@@ -20,6 +20,12 @@ json::object parsed(std::string_view text) {
   return value.get_object();
 }
 
+// A member that is an object, made where it is not there.
+json::object& object_in(json::object& outer, std::string_view name) {
+  json::value& value = outer[json::string_view(name.data(), name.size())];
+  return value.is_object() ? value.get_object() : value.emplace_object();
+}
+
 json::object reference(const std::string& schema, const json::object& schemas) {
   CHECK(schemas.contains(schema));
   return {{"$ref", "#/components/schemas/" + schema}};
@@ -50,15 +56,11 @@ json::object parameter(const http::ParameterInfo& info, const http::RouteInfo& r
 
 void add_response(json::object& responses, const http::ResponseInfo& info,
                   const json::object& schemas) {
-  json::object& response = responses[std::to_string(info.status)].is_object()
-                               ? responses[std::to_string(info.status)].get_object()
-                               : responses[std::to_string(info.status)].emplace_object();
+  json::object& response = object_in(responses, std::to_string(info.status));
   response["description"] = info.description;
   const bool json_body = !info.schema.empty();
   if (!json_body && info.content_type == "application/json") return;  // no body
-  json::object& content = response["content"].is_object() ? response["content"].get_object()
-                                                          : response["content"].emplace_object();
-  content[info.content_type] = json::object{
+  object_in(response, "content")[info.content_type] = json::object{
       {"schema", json_body ? reference(info.schema, schemas) : json::object{{"type", "string"}}}};
 }
 
@@ -120,9 +122,7 @@ std::string openapi_document(const std::vector<http::RouteInfo>& routes, std::st
   json::object schemas = parsed(schemas_json());
   json::object paths;
   for (const http::RouteInfo& route : routes) {
-    json::value& path = paths[route.path];
-    json::object& methods = path.is_object() ? path.get_object() : path.emplace_object();
-    methods[lower(to_string(route.method))] = operation(route, schemas);
+    object_in(paths, route.path)[lower(to_string(route.method))] = operation(route, schemas);
   }
   return json::serialize(json::object{
       {"openapi", "3.1.0"},

@@ -14,13 +14,16 @@
 
 namespace seam::cli {
 
+// The longest call there is, and a little for the way.
+inline constexpr seconds kCallPatience{930};
+
 struct ApiRequest {
   http::Method method = http::Method::kGet;
-  std::string url = {};                 // "http://127.0.0.1:8080"
-  std::string path = {};                // "/api/v1/functions"
-  std::string body = {};                // JSON, or empty
-  bool json = false;                    // an error is printed as the server sent it
-  nanoseconds patience = seconds(930);  // the longest call there is, and a little for the way
+  std::string url = {};   // "http://127.0.0.1:8080"
+  std::string path = {};  // "/api/v1/functions"
+  std::string body = {};  // JSON, or empty
+  bool json = false;      // an error is printed as the server sent it
+  nanoseconds patience = kCallPatience;
 };
 
 // The answer's body, or what to print.

@@ -19,7 +19,6 @@ namespace seam::cli {
 
 namespace {
 
-constexpr seconds kPatience{930};
 constexpr std::uint64_t kPackedBytesMax = 64ULL
                                           << 20U;  // limits.content_bytes_max, unless it is set
 
@@ -201,7 +200,7 @@ http::ClientRequest put_request(const std::string& url, const std::string& manif
                                 const std::string& content) {
   // Random: no content holds it.
   const std::string boundary = "seam-" + random_uuid() + random_uuid().substr(0, 8);
-  http::ClientRequest request{.method = http::Method::kPut, .url = url, .timeout = kPatience};
+  http::ClientRequest request{.method = http::Method::kPut, .url = url, .timeout = kCallPatience};
   request.headers = {{"Content-Type", "multipart/form-data; boundary=" + boundary}};
   request.body.reserve(content.size() + manifest.size() + 512);
   request.body = fmt::format(

@@ -5,17 +5,13 @@
 
 #include "cli/development.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -30,8 +26,10 @@
 #include "base/event_loop.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "cli/api_client.h"
 #include "cli/development_output.h"
 #include "cli/flags.h"
+#include "cli/host_process.h"
 #include "cli/project_source.h"
 #include "cli/run_folder.h"
 #include "cli/run_on.h"
@@ -39,9 +37,9 @@
 #include "functions/executor.h"
 #include "functions/log_hub.h"
 #include "functions/registry.h"
+#include "functions/whole_number.h"
 #include "http/client.h"
 #include "process/spawner.h"
-#include "store/log_masking.h"
 #include "watch/file_watcher.h"
 
 namespace seam::cli {
@@ -49,28 +47,6 @@ namespace seam::cli {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr seconds kPatience{930};  // the longest call, and a little
-
-sigset_t stop_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  return signals;
-}
-
-// Whether a server could listen there now.
-bool is_free(std::uint16_t port) {
-  const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return socket &&
-         ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
 
 // What a call leaves to be shown. One that was refused before it ran has no record of its own.
 store::CallRecord shown(const functions::CallAnswer& answer, int status) {
@@ -115,10 +91,7 @@ std::string excerpt_of(const std::string& path, std::int64_t number, std::int64_
 }
 
 std::int64_t integer_of(const JsonObjectText& object, std::string_view name) {
-  std::int64_t value = 0;
-  const std::string_view digits = object.find(name).value_or("");
-  std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return value;
+  return functions::whole_number(object.find(name).value_or("")).value_or(0);
 }
 
 // A call that this command makes, on a thread of its own; the next one ends it.
@@ -138,7 +111,7 @@ class OwnCall {
            .url = fmt::format("{}/api/v1/functions/{}/invoke?version={}", url, function, version),
            .headers = {{"Content-Type", "application/json"}},
            .body = fmt::format("{{\"params\": {}}}", params),
-           .timeout = kPatience,
+           .timeout = kCallPatience,
            .stop_fd = stop_.get()});
       if (!answer) {
         if (answer.error().code != ErrorCode::kCancelled)
@@ -375,11 +348,9 @@ CommandResult develop(const Development& development) {
     project = read_project(development.path, development.name);
   }
   if (!project) return refuse(project.error());
-  std::signal(SIGPIPE, SIG_IGN);
   Settings settings = development.settings;
-  if (development.other_port && !is_free(settings.port)) settings.port = 0;
-  Result<process::SpawnerProcess> spawner =
-      process::SpawnerProcess::start({.isolation = settings.isolation, .cgroup_name = {}});
+  if (development.other_port && try_bind(settings) != 0) settings.port = 0;
+  Result<process::SpawnerProcess> spawner = prepare_host_process(settings);
   if (!spawner) {
     CommandResult result = failed(spawner.error());
     if (settings.isolation == process::Isolation::kRequired)
@@ -388,11 +359,6 @@ CommandResult develop(const Development& development) {
           "off.\n";
     return result;
   }
-  const sigset_t signals = stop_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  set_log_level(settings.log_level);
-  set_log_format(settings.log_format);
-  set_log_mask(store::mask_log_line);
   return serve(development, *project, std::move(settings), *std::move(spawner));
 }
 

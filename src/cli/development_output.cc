@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "base/json_text.h"
+#include "base/utf8_cut.h"
 #include "cli/api_client.h"
 #include "cli/call_commands.h"
 #include "store/call_log.h"
@@ -24,12 +25,9 @@ double milliseconds_of(nanoseconds span) {
   return std::chrono::duration<double, std::milli>(span).count();
 }
 
-// A beginning that does not end within a character.
 std::string shortened(std::string_view text) {
   if (text.size() <= kResultShown) return harmless(text);
-  std::size_t end = kResultShown;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
-  return harmless(text.substr(0, end)) + "…";
+  return harmless(utf8_cut(text, kResultShown)) + "…";
 }
 
 // Each line harmless and indented.

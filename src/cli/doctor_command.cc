@@ -1,11 +1,9 @@
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +16,7 @@
 #include "base/file_descriptor.h"
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "cli/host_process.h"
 #include "cli/rust_toolchains.h"
 #include "http/client.h"
 #include "runtimes/rust/toolchain.h"
@@ -157,33 +156,6 @@ Check check_data(const fs::path& data) {
   }
   check.ok = true;
   return check;
-}
-
-// Whether a socket can be bound, the way the server binds it.
-int try_bind(const Settings& settings) {
-  const bool v6 = settings.host.contains(':');
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  if (v6) {
-    auto* address = reinterpret_cast<sockaddr_in6*>(&storage);
-    address->sin6_family = AF_INET6;
-    address->sin6_port = htons(settings.port);
-    if (::inet_pton(AF_INET6, settings.host.c_str(), &address->sin6_addr) != 1) return EINVAL;
-    size = sizeof(sockaddr_in6);
-  } else {
-    auto* address = reinterpret_cast<sockaddr_in*>(&storage);
-    address->sin_family = AF_INET;
-    address->sin_port = htons(settings.port);
-    const std::string host = settings.host == "localhost" ? "127.0.0.1" : settings.host;
-    if (::inet_pton(AF_INET, host.c_str(), &address->sin_addr) != 1) return EINVAL;
-    size = sizeof(sockaddr_in);
-  }
-  const FileDescriptor socket(::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket) return errno;
-  // Connections of an earlier server that are not quite gone must not look like a server.
-  const int on = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  return ::bind(socket.get(), reinterpret_cast<sockaddr*>(&storage), size) == 0 ? 0 : errno;
 }
 
 Check check_port(const Settings& settings) {

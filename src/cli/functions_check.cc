@@ -130,7 +130,7 @@ std::expected<Checked, CommandResult> run(const FunctionExample& example,
                    .url = server + path,
                    .headers = {{"Content-Type", "application/json"}},
                    .body = fmt::format("{{\"params\":{}}}", example.params),
-                   .timeout = seconds(930)});
+                   .timeout = kCallPatience});
   if (!answer) {
     return std::unexpected(CommandResult{
         .exit_code = kUnreachable,

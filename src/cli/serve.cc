@@ -11,22 +11,14 @@
 
 #include "base/json_text.h"
 #include "base/log_format.h"
+#include "cli/host_process.h"
 #include "cli/wiring.h"
 #include "process/spawner.h"
-#include "store/log_masking.h"
 
 namespace seam::cli {
 namespace {
 
-// Blocked before any thread exists, so that every thread has them blocked and wait_for_stop() alone
-// takes them.
-sigset_t stop_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  return signals;
-}
-
+// The signals are blocked in every thread, so that this alone takes them.
 std::string_view wait_for_stop() {
   const sigset_t signals = stop_signals();
   int received = 0;
@@ -72,9 +64,7 @@ void report_start(const FunctionHost& host, const Settings& settings, bool json)
 
 int serve(const LoadedSettings& loaded, bool json) {
   const Settings& settings = loaded.settings;
-  std::signal(SIGPIPE, SIG_IGN);
-  Result<process::SpawnerProcess> spawner =
-      process::SpawnerProcess::start({.isolation = settings.isolation, .cgroup_name = {}});
+  Result<process::SpawnerProcess> spawner = prepare_host_process(settings);
   if (!spawner) {
     fmt::print(stderr, "seam: {}\n", spawner.error().message);
     if (settings.isolation == process::Isolation::kRequired &&
@@ -86,12 +76,6 @@ int serve(const LoadedSettings& loaded, bool json) {
     }
     return 1;
   }
-  const sigset_t signals = stop_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  set_log_level(settings.log_level);
-  set_log_format(settings.log_format);
-  set_log_mask(store::mask_log_line);
-
   Result<std::unique_ptr<FunctionHost>> host = FunctionHost::start(settings, *std::move(spawner));
   if (!host) {
     flush_log();
@@ -108,6 +92,7 @@ int serve(const LoadedSettings& loaded, bool json) {
   // A second signal ends the process by its default action.
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGINT, SIG_DFL);
+  const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   (*host)->stop();
   log_info("stopped");

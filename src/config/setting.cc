@@ -8,6 +8,8 @@
 #include <charconv>
 #include <optional>
 
+#include "base/utf8_cut.h"
+
 namespace seam::config {
 
 namespace {
@@ -90,15 +92,10 @@ Result<Value> parse_number(const Setting& setting, std::string_view text, std::i
 
 std::string shown(std::string_view text) {
   constexpr std::size_t kBytesMax = 80;
-  std::size_t size = std::min(text.size(), kBytesMax);
-  // Back to the beginning of a character of UTF-8.
-  while (size > 0 && size < text.size() &&
-         (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U)
-    --size;
-  std::string out(text.substr(0, size));
+  std::string out(utf8_cut(text, kBytesMax));
   std::ranges::replace_if(
       out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return size < text.size() ? out + "…" : out;
+  return out.size() < text.size() ? out + "…" : out;
 }
 
 std::string Setting::flag() const { return "--" + spell(key, '-', false); }

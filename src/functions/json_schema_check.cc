@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "base/json_text.h"
+#include "base/utf8_cut.h"
 #include "functions/json_schema_nodes.h"
 
 namespace seam::functions {
@@ -30,9 +31,7 @@ struct Marks {
 std::string shown(std::string_view text) {
   constexpr std::size_t kShownMax = 40;
   if (text.size() <= kShownMax) return std::string(text);
-  std::size_t end = kShownMax;
-  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return fmt::format("{}…", text.substr(0, end));
+  return fmt::format("{}…", utf8_cut(text, kShownMax));
 }
 
 std::uint64_t code_points(std::string_view text) {

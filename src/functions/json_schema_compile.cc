@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/utf8_cut.h"
 #include "functions/json_schema_nodes.h"
 
 namespace seam::functions {
@@ -37,9 +38,7 @@ constexpr std::array kOnlyDescribe = {
 std::string shown(std::string_view text) {
   constexpr std::size_t kShownMax = 60;
   if (text.size() <= kShownMax) return std::string(text);
-  std::size_t end = kShownMax;
-  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return fmt::format("{}…", text.substr(0, end));
+  return fmt::format("{}…", utf8_cut(text, kShownMax));
 }
 
 class Compiler {

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "store/utf8_cut.h"
+#include "base/utf8_cut.h"
 
 namespace seam::store {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include "store/utf8_cut.h"
+#include "base/utf8_cut.h"
 
 namespace seam::store {
 namespace {

@@ -17,10 +17,6 @@ pub fn handler(context: Map<String, Value>) -> Result<Value, String> {
 """
 
 
-def invoke(server, name, params):
-    return server.call("POST", f"/api/v1/functions/{name}/invoke", {"params": params})
-
-
 class Rust(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -31,14 +27,14 @@ class Rust(unittest.TestCase):
         cls.server.stop()
 
     def test_the_example_is_there_at_once_and_answers(self):
-        status, body = invoke(self.server, "rust-data_validator",
+        status, body = self.server.invoke("rust-data_validator",
                               {"data": {"age": "x"}, "rules": {"name": "required", "age": ["required", "numeric"]}})
         self.assertEqual(status, 200, body)
         self.assertEqual(body["result"], {"valid": False, "errors": {"name": "is required", "age": "must be numeric"}})
         status, body = self.server.call("GET", "/api/v1/functions/rust-data_validator")
         self.assertEqual(body["language"], "rust")
         for example in body["examples"]:
-            status, answer = invoke(self.server, "rust-data_validator", example["params"])
+            status, answer = self.server.invoke("rust-data_validator", example["params"])
             with self.subTest(example["name"]):
                 if "result" in example:
                     self.assertEqual(answer["result"], example["result"])
@@ -48,15 +44,15 @@ class Rust(unittest.TestCase):
     def test_a_put_is_compiled_and_called_and_its_log_kept(self):
         status, body = self.server.call("PUT", "/api/v1/functions/rust-greet", {"content": GREET})
         self.assertEqual(status, 201, body)
-        status, body = invoke(self.server, "rust-greet", {"name": "Ada"})
+        status, body = self.server.invoke("rust-greet", {"name": "Ada"})
         self.assertEqual((status, body["result"]), (200, {"hello": "Ada"}))
-        status, body = invoke(self.server, "rust-greet", {})
+        status, body = self.server.invoke("rust-greet", {})
         self.assertEqual((status, body["error"]["code"], body["error"]["message"]), (500, "RUNTIME_ERROR", "name must be a text"))
 
     def test_a_panic_says_where(self):
         source = GREET.replace('Ok(json!({ "hello": name }))', 'panic!("no {}", name)')
         self.assertEqual(self.server.call("PUT", "/api/v1/functions/rust-panics", {"content": source})[0], 201)
-        status, body = invoke(self.server, "rust-panics", {"name": "Ada"})
+        status, body = self.server.invoke("rust-panics", {"name": "Ada"})
         self.assertEqual((status, body["error"]["code"]), (500, "RUNTIME_ERROR"))
         self.assertIn("no Ada", body["error"]["message"])
         self.assertEqual((body["error"]["details"]["line"], body["error"]["details"]["column"]), (6, 5))
@@ -93,7 +89,7 @@ class WithoutToolchain(unittest.TestCase):
         with Server(environment={"SEAM_RUNTIMES_RUST_TOOLCHAIN": "/nowhere"}) as server:
             _, body = server.call("GET", "/health")
             self.assertEqual((body["status"], body["components"]["runtimes"]["rust"]), ("degraded", "down"))
-            status, body = invoke(server, "rust-data_validator", {"data": {}, "rules": {}})
+            status, body = server.invoke("rust-data_validator", {"data": {}, "rules": {}})
             self.assertEqual((status, body["result"]), (200, {"valid": True, "errors": {}}))
             status, body = server.call("PUT", "/api/v1/functions/rust-greet", {"content": GREET})
             self.assertEqual((status, body["error"]["code"]), (503, "UNAVAILABLE"))

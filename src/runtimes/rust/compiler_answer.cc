@@ -10,6 +10,7 @@
 
 #include "base/json_text.h"
 #include "base/json_tree.h"
+#include "base/utf8_cut.h"
 
 namespace seam::runtimes {
 
@@ -133,19 +134,11 @@ class MessageReader {
   const JsonTree& tree_;
 };
 
-// Never in the middle of a character.
-std::string_view cut(std::string_view text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) return text;
-  std::size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return text.substr(0, end);
-}
-
 std::string details_of(const std::optional<Place>& place, std::string_view output) {
   std::string details = "{";
   if (place) details += fmt::format(R"("line": {}, "column": {}, )", place->line, place->column);
   details += R"("output": )";
-  append_json_string(details, cut(output, kCompilerOutputBytesMax));
+  append_json_string(details, utf8_cut(output, kCompilerOutputBytesMax));
   return details + "}";
 }
 
@@ -214,16 +207,17 @@ Error read_diagnostics(std::string_view lines, DiagnosedFile file) {
   }
   Error error{ErrorCode::kInvalidArgument, {}, {}};
   if (!first) {
-    error.message = fmt::format("the Rust compiler fails at this source: {}",
-                                cut(other.empty() ? std::string_view("it says nothing") : other,
-                                    kCompilerOutputBytesMax / 4));
+    error.message =
+        fmt::format("the Rust compiler fails at this source: {}",
+                    utf8_cut(other.empty() ? std::string_view("it says nothing") : other,
+                             kCompilerOutputBytesMax / 4));
     while (error.message.ends_with('\n')) error.message.pop_back();
     error.details = details_of({}, other);
     return error;
   }
-  error.message = std::string(cut(first->text, kCompilerOutputBytesMax / 4));
+  error.message = std::string(utf8_cut(first->text, kCompilerOutputBytesMax / 4));
   if (!first->label.empty())
-    error.message += fmt::format(": {}", cut(first->label, kCompilerOutputBytesMax / 4));
+    error.message += fmt::format(": {}", utf8_cut(first->label, kCompilerOutputBytesMax / 4));
   if (file == DiagnosedFile::kBridge)
     error.message = fmt::format("the source must define `{}`: {}", kWantedHandler, error.message);
   if (errors > 1) error.message += fmt::format(" (and {} more)", errors - 1);
@@ -238,7 +232,7 @@ Error read_linker_output(std::string_view text) {
   first = first.substr(0, first.find('\n'));
   return {ErrorCode::kInvalidArgument,
           fmt::format("the compiled source cannot be linked: {}",
-                      cut(first, kCompilerOutputBytesMax / 4)),
+                      utf8_cut(first, kCompilerOutputBytesMax / 4)),
           details_of({}, text)};
 }
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace seam::store {
+namespace seam {
 
 [[nodiscard]] inline std::string_view utf8_cut(std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
@@ -19,4 +19,4 @@ namespace seam::store {
   return text.substr(0, end);
 }
 
-}  // namespace seam::store
+}  // namespace seam
