@@ -48,7 +48,7 @@ function(seam_compile_options target)
   get_target_property(type ${target} TYPE)
   if(SEAM_PRECOMPILE AND NOT type STREQUAL SHARED_LIBRARY)
     # What a precompiled header was made with is what its users are compiled with.
-    target_compile_options(${target} PRIVATE -fPIE -pthread)
+    target_compile_options(${target} PRIVATE -fPIE -pthread -fpch-instantiate-templates)
     if(target STREQUAL base)  # the lowest module has the header of all
       target_precompile_headers(base PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
     else()

@@ -1,5 +1,5 @@
 #pragma once
-// Headers of the C++ library that nearly every file includes, read once for a sanitizer's build (SEAM_PRECOMPILE): half of
+// Headers of the C++ library and of {fmt} that nearly every file includes, read once for a sanitizer's build (SEAM_PRECOMPILE): half of
 // what such a build takes is reading them. A source includes what it uses all the same; the release build holds it to that.
 #include <algorithm>
 #include <array>
@@ -8,6 +8,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <expected>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,3 +22,5 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <fmt/format.h>

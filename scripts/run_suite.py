@@ -60,14 +60,14 @@ class Suite:
     def build(self, preset, *targets, name=None):
         return self.run(name or f"build {preset}", ["./dev", "build", "--preset", preset, *targets])
 
-    def ctest(self, preset, label, environment=None, exclude=None):
+    def ctest(self, preset, label, environment=None, exclude=None, jobs=None):
         """The tests of one label in one build folder; with `exclude`, those that carry none of the labels known here."""
         results = ROOT / f"build/{preset}/results/{label}"
         shutil.rmtree(results, ignore_errors=True)
         results.mkdir(parents=True)
         select = ["-LE", exclude] if exclude else ["-L", f"^{label}$"]
         self.run(f"{label}, {preset}",
-                 ["ctest", "--test-dir", f"build/{preset}", *select, "--parallel", str(self.options.jobs), "--timeout", "300",
+                 ["ctest", "--test-dir", f"build/{preset}", *select, "--parallel", str(jobs or self.options.jobs), "--timeout", "300",
                   "--no-tests=ignore", "--output-on-failure", "--output-junit", str(results / "ctest.junit"),
                   "--test-output-size-passed", "10000000", "--test-output-size-failed", "10000000"],
                  {"GTEST_OUTPUT": f"xml:{results}/", "GTEST_COLOR": "no", **(environment or {})},
@@ -157,7 +157,6 @@ def sanitizers():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--fuzz-seconds", type=int, default=10)
     suite = Suite(parser.parse_args())
     LOGS.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
@@ -165,16 +164,15 @@ def main():
     suite.run("format", ["./dev", "fmt", "--check"])
     if suite.build("release"):
         for label in LABELS:
-            suite.ctest("release", label)
+            # The end-to-end suites wait more than they work: one more than there are cores at a time.
+            suite.ctest("release", label, jobs=suite.options.jobs + (label == "e2e"))
         suite.ctest("release", "unlabelled", exclude="|".join(LABELS))
     suite.build("release", "all_verify_interface_header_sets", name="each header alone")
     suite.run("clang-tidy", ["./dev", "tidy"], count=count_tidy)
     if suite.build("asan"):
         suite.ctest("asan", "unit", sanitizers())
         suite.ctest("asan", "conformance", sanitizers())
-        for program in sorted(ROOT.glob("build/asan/fuzz/*_fuzz")):
-            suite.run(f"fuzz {program.name.removesuffix('_fuzz')}",
-                      ["scripts/fuzz_one.sh", str(program), str(suite.options.fuzz_seconds)], sanitizers())
+        suite.ctest("asan", "fuzz", sanitizers())
     if suite.build("tsan"):
         suite.ctest("tsan", "unit", sanitizers())
 

@@ -85,10 +85,9 @@ SegmentReader::SegmentReader(std::span<const char> bytes) : bytes_(bytes) {
 void SegmentReader::check_header(SegmentName name) {
   if (state_ != State::kOpen) return;
   const std::span<const char> header = bytes_.first(kSegmentHeaderBytes);
-  bool zeros = true;
-  for (const char c : header) zeros = zeros && c == 0;
-  if (zeros) {
-    // Before its header is written a segment holds no record; if it does, the header was lost.
+  if (read_at<std::uint64_t>(header, 0) == 0) {
+    // The header's writer was killed before its last step. Until then a segment holds no record; if
+    // it does, the header was lost.
     const bool empty = bytes_.size() < kSegmentHeaderBytes + 4 ||
                        load_length(bytes_.data() + kSegmentHeaderBytes) == 0;
     state_ = empty ? State::kEnded : State::kDamaged;
@@ -154,13 +153,21 @@ Result<MappedSegment> MappedSegment::create(const std::filesystem::path& directo
     return fail_disk(path, map_error);
   }
   auto* const data = static_cast<char*>(mapped);
-  std::memcpy(data, kMagic.data(), kMagic.size());
   const auto size = static_cast<std::uint64_t>(bytes);
   std::memcpy(data + 8, &name.writer, 4);
   std::memcpy(data + 12, &name.number, 4);
   std::memcpy(data + 16, &size, 8);
-  const std::uint32_t crc = crc32c({data, kHeaderChecked});
+  // The magic comes last and at once: a process killed before it leaves an unfinished header, which
+  // is no damage, and no reader takes a half of it for one.
+  char checked[kHeaderChecked];
+  std::memcpy(checked, data, kHeaderChecked);
+  std::memcpy(checked, kMagic.data(), kMagic.size());
+  const std::uint32_t crc = crc32c({checked, kHeaderChecked});
   std::memcpy(data + kHeaderChecked, &crc, 4);
+  std::uint64_t magic = 0;
+  std::memcpy(&magic, kMagic.data(), sizeof(magic));
+  std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(data))
+      .store(magic, std::memory_order_release);
   return MappedSegment(data, bytes, name);
 }
 

@@ -12,7 +12,7 @@
 // Layout, in the machine's byte order (a journal never leaves its machine):
 //
 //   0    "SEAMJNL1" | u32 writer | u32 number of the file | u64 bytes of the file | u32 CRC-32C of
-//        these 24 | zeros
+//        these 24 | zeros; the magic is written last
 //   64   records, each at a multiple of 8: u32 length | u32 CRC-32C | u64 sequence | bytes
 //        length counts the 16 bytes of this header too, so that it is never 0; the CRC is of the
 //        sequence, the length and the bytes
@@ -67,8 +67,8 @@ class SegmentReader {
 
   explicit SegmentReader(std::span<const char> bytes);
 
-  // Checks that the header is `name`'s. An empty file of zeros is a segment that was being made:
-  // it reads as kEnded.
+  // Checks that the header is `name`'s. A file without a magic and without a record is a segment
+  // that was being made: it reads as kEnded.
   void check_header(SegmentName name);
   // The next record; its `writer` is left 0. Nothing at the end: see state().
   [[nodiscard]] std::optional<Record> next();

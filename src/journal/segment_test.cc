@@ -92,6 +92,23 @@ TEST_F(SegmentTest, OtherNameOrSizeIsDamage) {
   EXPECT_EQ(shorter.state(), SegmentReader::State::kDamaged);
 }
 
+// A process killed while it makes a segment leaves any of its header but the magic, which is last.
+TEST_F(SegmentTest, UnfinishedHeaderIsNoDamageUnlessARecordFollows) {
+  std::vector<std::uint64_t> words(kBytes / 8);
+  char* const bytes = reinterpret_cast<char*>(words.data());
+  for (std::size_t written = 8; written <= kSegmentHeaderBytes; ++written) {
+    std::memcpy(bytes + 8, segment_->bytes().data() + 8, written - 8);
+    SegmentReader reader({bytes, kBytes});
+    reader.check_header({2, 5});
+    EXPECT_EQ(reader.state(), SegmentReader::State::kEnded) << written;
+  }
+  ASSERT_TRUE(segment_->append(1, "x"));
+  std::memcpy(bytes + 8, segment_->bytes().data() + 8, kBytes - 8);
+  SegmentReader reader({bytes, kBytes});
+  reader.check_header({2, 5});
+  EXPECT_EQ(reader.state(), SegmentReader::State::kDamaged);
+}
+
 // Goal: whatever one byte becomes, reading ends, gives only records that were written, in order,
 // and never one after the damage.
 TEST_F(SegmentTest, EveryFlippedByteIsFoundOrHarmless) {
