@@ -143,6 +143,8 @@ class ModuleInstance {
   // An export by name, or nothing. Of this instance, and one object for each call.
   [[nodiscard]] virtual std::unique_ptr<FunctionInstance> function(std::string_view name) = 0;
   [[nodiscard]] virtual std::unique_ptr<Memory> memory(std::string_view name = "memory") = 0;
+  // The value of an exported global at this moment, or nothing.
+  [[nodiscard]] virtual std::optional<TypedValue> global(std::string_view name) = 0;
   // What is left of Limits::fuel, where there was any.
   [[nodiscard]] virtual std::optional<std::uint64_t> fuel_left() const = 0;
 };
@@ -177,6 +179,12 @@ class CompiledModule {
   [[nodiscard]] const ExternType* find_export(std::string_view name) const;
 };
 
+// An instance whose exports another module may import, under `name`. Borrowed.
+struct LinkedInstance {
+  std::string_view name;
+  ModuleInstance* instance = nullptr;
+};
+
 // An engine in one configuration. Any thread. Outlives everything made by it.
 class Runtime {
  public:
@@ -198,6 +206,18 @@ class Runtime {
   // errors    kModuleInstantiateFailed   the message names the import
   [[nodiscard]] virtual Outcome<std::unique_ptr<Context>> link(const CompiledModule& module,
                                                                const HostModule& host) = 0;
+
+  // A started instance that imports what the linked instances export, and `host`'s functions for
+  // the rest; of two under one name the later one counts. All that are linked with each other are
+  // one group: one thread at a time for all of them, the limits of the first, and what they hold is
+  // given back when the last of them goes. Slower than a Context, for programs of several modules.
+  // Blocks.
+  // errors    kModuleInstantiateFailed   the message names the import
+  //           else as ModuleInstance::start()'s; what a start function wrote into the memory or
+  //           table of another instance before it failed stays there
+  [[nodiscard]] virtual Outcome<std::unique_ptr<ModuleInstance>> instantiate_linked(
+      const CompiledModule& module, const HostModule& host, std::span<const LinkedInstance> linked,
+      const InstanceOptions& options, const Interruption& interruption) = 0;
 
   // Links and instantiates; blocks. Keep the Context where the same is instantiated again.
   struct InstanceAndContext {

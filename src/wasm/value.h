@@ -35,7 +35,9 @@ template <GuestNumber T>
 }
 
 // One value without its type, which the function's signature knows: 16 bytes, little endian, a
-// number in the first of them. References cannot be made by hosts; a null one is all zero.
+// number in the first of them. A reference is all zero if it is null. Else byte 8 is 1, and the
+// first 8 bytes are, of an externref, the number that the host has made it with, and of a funcref
+// 0: a function cannot be passed by a host, only null.
 struct alignas(8) Value {
   std::uint8_t bytes[16] = {};
 
@@ -51,6 +53,11 @@ struct alignas(8) Value {
     std::memcpy(&number, bytes, sizeof(T));
     return number;
   }
+};
+
+struct TypedValue {
+  ValueType type = ValueType::kI32;
+  Value value;
 };
 
 struct FunctionType {

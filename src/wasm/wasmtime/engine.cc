@@ -201,6 +201,13 @@ class WasmtimeRuntime final : public Runtime {
                         module.imports(), module.exports(), host);
   }
 
+  Outcome<std::unique_ptr<ModuleInstance>> instantiate_linked(
+      const CompiledModule& /*module*/, const HostModule& /*host*/,
+      std::span<const LinkedInstance> /*linked*/, const InstanceOptions& /*options*/,
+      const Interruption& /*interruption*/) override {
+    return fail(ErrorCode::kInvalidConfiguration, "wasmtime links no instances yet");
+  }
+
  private:
   std::shared_ptr<Engine> engine_;  // shared: see Engine
   std::string key_;

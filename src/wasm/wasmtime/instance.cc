@@ -84,6 +84,7 @@ class WasmtimeInstance final : public ModuleInstance {
   Outcome<std::unique_ptr<Execution>> start(Interruption interruption) override;
   std::unique_ptr<FunctionInstance> function(std::string_view name) override;
   std::unique_ptr<Memory> memory(std::string_view name) override;
+  std::optional<TypedValue> global(std::string_view /*name*/) override { return std::nullopt; }
   std::optional<std::uint64_t> fuel_left() const override {
     std::uint64_t fuel = 0;
     if (!has_fuel_) return std::nullopt;
