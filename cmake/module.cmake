@@ -47,8 +47,8 @@ function(seam_compile_options target)
   endif()
   get_target_property(type ${target} TYPE)
   if(SEAM_PRECOMPILE AND NOT type STREQUAL SHARED_LIBRARY)
-    # What a precompiled header was made with is what its users are compiled with.
-    target_compile_options(${target} PRIVATE -fPIE -pthread -fpch-instantiate-templates)
+    # What a precompiled header was made with is what its users are compiled with. ccache takes it without its time.
+    target_compile_options(${target} PRIVATE -fPIE -pthread -fpch-instantiate-templates "SHELL:-Xclang -fno-pch-timestamp")
     if(target STREQUAL base)  # the lowest module has the header of all
       target_precompile_headers(base PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
     else()

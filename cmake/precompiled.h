@@ -1,6 +1,6 @@
 #pragma once
-// Headers of the C++ library and of {fmt} that nearly every file includes, read once for a sanitizer's build (SEAM_PRECOMPILE): half of
-// what such a build takes is reading them. A source includes what it uses all the same; the release build holds it to that.
+// Headers of the C++ library and of {fmt} that nearly every file includes, read once for a build (SEAM_PRECOMPILE): half of
+// what a build takes is reading them. A source includes what it uses all the same: clang-tidy reads it without this one.
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -14,6 +14,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# A precompiled header would hide an include that is missing.
+PRECOMPILED = re.compile(r"-Winvalid-pch|-Xclang -include-pch -Xclang \S+|-Xclang -include -Xclang \S*cmake_pch\S*|-fpch-instantiate-templates|"
+                         r"-Xclang -fno-pch-timestamp")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
@@ -44,6 +47,8 @@ def main():
     options = parser.parse_args()
     wanted = {pathlib.Path(f).resolve() for f in options.files}
     database = json.loads((ROOT / options.build / "compile_commands.json").read_text())
+    for entry in database:
+        entry["command"] = PRECOMPILED.sub("", entry["command"])
     entries = {}
     for entry in database:
         path = pathlib.Path(entry["file"])
@@ -58,13 +63,14 @@ def main():
     tool = "clang-tidy-19"
     common = (ROOT / ".clang-tidy").read_bytes() + subprocess.check_output([tool, "--version"])
     options.cache.mkdir(parents=True, exist_ok=True)
+    (options.cache / "compile_commands.json").write_text(json.dumps(database))
 
     def check(path):
         name, stamp = path.relative_to(ROOT), options.cache / key_of(entries[path], common)
         if stamp.exists():
             return f"tidy ok {name} (unchanged)", True
         begin = time.monotonic()
-        run = subprocess.run([tool, "--quiet", "-p", options.build, str(path)], cwd=ROOT, text=True, errors="replace",
+        run = subprocess.run([tool, "--quiet", "-p", str(options.cache), str(path)], cwd=ROOT, text=True, errors="replace",
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         seconds = time.monotonic() - begin
         if run.returncode == 0:

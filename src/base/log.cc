@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <system_error>
 
 #include "base/clock.h"
 #include "base/json_text.h"
@@ -71,8 +72,14 @@ std::string render(LogLevel level, const LogSubject& subject, std::string_view t
 // off.
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
-    spdlog::init_thread_pool(kQueuedLinesMax, 1);
-    auto made = spdlog::create_async_nb<spdlog::sinks::stderr_color_sink_mt>("seam");
+    std::shared_ptr<spdlog::logger> made;
+    try {
+      spdlog::init_thread_pool(kQueuedLinesMax, 1);
+      made = spdlog::create_async_nb<spdlog::sinks::stderr_color_sink_mt>("seam");
+    } catch (const std::system_error&) {
+      // No thread to be had: whoever logs then writes the line.
+      made = spdlog::stderr_color_mt("seam");
+    }
     made->set_pattern(wanted_format == LogFormat::kJson ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                       spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::debug);

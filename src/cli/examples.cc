@@ -80,6 +80,17 @@ std::map<std::string, std::string_view> precompiled_examples() {
   };
 }
 
+namespace {
+
+constexpr int kPutsAgain = 3;
+
+bool is_passing(const Result<functions::Written>& written) {
+  return !written && (written.error().code == ErrorCode::kUnavailable ||
+                      written.error().code == ErrorCode::kDeadlineExceeded);
+}
+
+}  // namespace
+
 Task<std::vector<std::string>> register_examples(functions::Registry& registry,
                                                  functions::ImplementationOptions defaults) {
   std::vector<std::string> registered;
@@ -92,7 +103,11 @@ Task<std::vector<std::string>> register_examples(functions::Registry& registry,
     put.examples = example.examples;
     put.tags = {"example", std::string(example.tag)};
     put.options = defaults;
-    const Result<functions::Written> written = co_await registry.put(std::move(put));
+    Result<functions::Written> written = co_await registry.put(put);
+    // On a slow or busy machine the first worker of a language may not be ready in time.
+    for (int again = 0; again < kPutsAgain && is_passing(written); ++again) {
+      written = co_await registry.put(put);
+    }
     if (written) {
       registered.emplace_back(example.language_title);
     } else {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -294,8 +295,15 @@ void FunctionHost::Parts::make_api() {
 }
 
 void FunctionHost::Parts::start_threads() {
-  for (EventLoop* loop : loop_pointers) threads.emplace_back([loop] { loop->run(); });
-  threads.emplace_back([this] { metrics_loop.run(); });
+  try {
+    for (EventLoop* loop : loop_pointers) threads.emplace_back([loop] { loop->run(); });
+    threads.emplace_back([this] { metrics_loop.run(); });
+  } catch (const std::system_error&) {
+    // With some loops and not others nothing can be shut down in order.
+    for (EventLoop* loop : loop_pointers) loop->stop();
+    threads.clear();
+    throw;
+  }
 }
 
 Result<functions::SessionPtr> FunctionHost::Parts::restored(const store::SessionRow& row) const {
@@ -352,6 +360,20 @@ FunctionHost::FunctionHost() = default;
 Result<std::unique_ptr<FunctionHost>> FunctionHost::start(const Settings& settings,
                                                           process::SpawnerProcess spawner,
                                                           HostOptions options) {
+  try {
+    return start_parts(settings, std::move(spawner), std::move(options));
+  } catch (const std::system_error& error) {  // std::thread's
+    return fail(
+        ErrorCode::kResourceExhausted,
+        fmt::format("no thread can be started: {}. Allow this user more processes (ulimit -u), or "
+                    "the service more tasks (TasksMax= of systemd, pids.max of its cgroup)",
+                    error.code().message()));
+  }
+}
+
+Result<std::unique_ptr<FunctionHost>> FunctionHost::start_parts(const Settings& settings,
+                                                                process::SpawnerProcess spawner,
+                                                                HostOptions options) {
   std::unique_ptr<FunctionHost> host(new FunctionHost);
   host->parts_ = std::make_unique<Parts>(settings, std::move(options));
   Parts& parts = *host->parts_;

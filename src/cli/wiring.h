@@ -71,6 +71,8 @@ class FunctionHost {
 
  private:
   FunctionHost();
+  [[nodiscard]] static Result<std::unique_ptr<FunctionHost>> start_parts(
+      const Settings& settings, process::SpawnerProcess spawner, HostOptions options);
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

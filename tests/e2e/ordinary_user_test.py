@@ -139,6 +139,21 @@ class WithNamespaces(unittest.TestCase):
         self.test_the_three_examples()
 
 
+class WithFewThreads(unittest.TestCase):
+    @unittest.skipIf(os.geteuid() != 0, "only root can become a user that has no other processes")
+    def test_a_thread_that_cannot_be_had_is_said_and_ends_in_order(self):
+        alone = ["setpriv", "--reuid=64321", f"--regid={GROUP}", "--clear-groups"]
+        with tempfile.TemporaryDirectory(prefix="seam-user-") as folder:
+            os.chown(folder, 64321, GROUP)
+            for processes in (3, 4, 5, 6, 7, 8, 9, 10):
+                with self.subTest(processes=processes):
+                    done = subprocess.run([*alone, "prlimit", f"--nproc={processes}", str(SEAM), "serve", "--port", "0", "--isolation", "off", "--threads", "8",
+                                           "--data", os.path.join(folder, str(processes))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
+                                          env={"PATH": os.environ["PATH"]})
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertRegex(done.stderr, "no thread can be started: .*ulimit -u")
+
+
 class WithoutNamespaces(unittest.TestCase):
     def setUp(self):
         if os.geteuid() != 0:

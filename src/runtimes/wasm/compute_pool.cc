@@ -7,7 +7,9 @@
 
 namespace seam::runtimes {
 
-ComputePool::ComputePool(const std::string& name, unsigned threads) {
+// Made by the other constructor first, so that the destructor ends what runs when a thread cannot be
+// had.
+ComputePool::ComputePool(const std::string& name, unsigned threads) : ComputePool() {
   for (unsigned i = 0; i < std::max(threads, 1U); ++i) {
     threads_.emplace_back([this] { serve(); });
     const std::string thread_name = (name + "-" + std::to_string(i)).substr(0, 15);

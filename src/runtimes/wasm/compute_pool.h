@@ -44,6 +44,7 @@ class ComputePool {
       return at != other.at ? at > other.at : order > other.order;
     }
   };
+  ComputePool() = default;
   void serve();
 
   std::mutex mutex_;  // guards what follows

@@ -78,9 +78,13 @@ Result<T> call_and_wait(WorkQueue& queue, std::move_only_function<Result<T>(Tabl
 
 class SqliteStore final : public Store {
  public:
+  // Made by the other constructor first, so that the destructor ends what runs when a thread cannot
+  // be had.
   SqliteStore(const Clock& clock, std::unique_ptr<Tables> writer,
               std::vector<std::unique_ptr<Tables>> readers)
-      : clock_(clock), writer_(std::move(writer)), readers_(std::move(readers)) {
+      : SqliteStore(clock) {
+    writer_ = std::move(writer);
+    readers_ = std::move(readers);
     threads_.emplace_back([this] {
       pthread_setname_np(pthread_self(), "store-write");
       serve_writes(writes_, *writer_);
@@ -173,6 +177,8 @@ class SqliteStore final : public Store {
   }
 
  private:
+  explicit SqliteStore(const Clock& clock) : clock_(clock) {}
+
   const Clock& clock_;
   std::unique_ptr<Tables> writer_;
   std::vector<std::unique_ptr<Tables>> readers_;
