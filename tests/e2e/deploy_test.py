@@ -14,6 +14,7 @@ import tempfile
 import unittest
 import zipfile
 
+import tools
 from seam_server import SEAM, Server
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -160,6 +161,23 @@ class Deploy(DeployTest):
         write(self.folder, {"requirements.txt": requirements.replace(digest, "0" * 64)})
         code, _, err = self.seam("project", "python-wheels")
         self.assertEqual((code, "pip install" in err, "DO NOT MATCH" in err.upper()), (2, True, True), err)
+
+    def test_a_cargo_project_is_built_and_its_module_sent(self):
+        environment = tools.cargo_for_wasi()
+        write(self.folder, {"Cargo.toml": "[package]\nname = 'greeter'\nversion = '0.1.0'\nedition = '2021'\n", "src/main.rs": """use std::io::Read;
+fn main() {
+    let mut params = String::new();
+    std::io::stdin().read_to_string(&mut params).unwrap();
+    println!("{{\\"bytes\\":{}}}", params.len());
+}
+"""})
+        code, out, err = self.seam("project", "wasm-greeter", environment=environment)
+        self.assertEqual(code, 0, err)
+        self.assertIn("cargo build --release --target wasm32-wasi", out + err)
+        self.assertEqual(self.server.invoke("wasm-greeter", {"a": 1})[1]["result"], {"bytes": len(b'{"a": 1}')})
+        write(self.folder, {"src/main.rs": "fn main() { missing(); }\n"})
+        code, out, err = self.seam("project", "wasm-greeter", environment=environment)
+        self.assertEqual((code, "cannot find function `missing`" in out + err), (2, True), out + err)
 
     def test_what_is_wrong_is_said_with_its_remedy(self):
         def fails(code, message, *arguments, **more):

@@ -72,3 +72,21 @@ def npm_file(package, path):
         archive.unlink()
 
     return _once(package.replace("@", "-").replace("/", "-"), make) / "package" / path
+
+
+def cargo_for_wasi():
+    """An environment whose cargo and rustc build for WASI, out of Debian's packages, which are unpacked and not installed."""
+    rust = FOLDER.parent / "lib/seam/rust"
+    if not (rust / "bin/rustc").exists():
+        raise unittest.SkipTest("there is no build/lib/seam/rust: ./dev setup unpacks it")
+
+    def make(folder):
+        subprocess.run(["apt-get", "download", "-q", "cargo", "lld-14", "libgit2-1.5", "libssh2-1", "libcurl3-gnutls", "libhttp-parser2.9",
+                        "libmbedcrypto7", "libmbedtls14", "libmbedx509-1"], cwd=folder, check=True, capture_output=True, timeout=240)
+        for package in folder.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", package, folder], check=True, capture_output=True)
+            package.unlink()
+
+    usr = _once("cargo", make) / "usr"
+    return {"PATH": f"{rust}/bin:{usr}/bin:{os.environ['PATH']}", "LD_LIBRARY_PATH": f"{usr}/lib/x86_64-linux-gnu:{rust}/lib",
+            "CARGO_TARGET_WASM32_WASI_LINKER": f"{usr}/bin/wasm-ld-14", "CARGO_TARGET_WASM32_WASI_RUSTFLAGS": "-C linker-flavor=wasm-ld"}
