@@ -5,6 +5,7 @@
 #include <wasm.h>
 #include <wasmtime.h>
 
+#include "wasm/wasmtime/convert.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::wasm {
@@ -35,6 +36,9 @@ std::uint32_t slots_that_fit(std::uint32_t wanted) {
 
 wasm_config_t* make_config(const WasmtimeOptions& options) {
   wasm_config_t* config = wasm_config_new();
+  wasmtime_config_strategy_set(config, options.strategy == WasmtimeStrategy::kWinch
+                                           ? WASMTIME_STRATEGY_WINCH
+                                           : WASMTIME_STRATEGY_CRANELIFT);
   wasmtime_config_epoch_interruption_set(config, true);
   wasmtime_config_consume_fuel_set(config, options.fuel);
   wasmtime_config_parallel_compilation_set(config, options.parallel_compilation);
@@ -60,40 +64,12 @@ wasm_config_t* make_config(const WasmtimeOptions& options) {
   return config;
 }
 
-std::optional<ValueType> value_type(const wasm_valtype_t* type) {
-  switch (wasm_valtype_kind(type)) {
-    case WASM_I32:
-      return ValueType::kI32;
-    case WASM_I64:
-      return ValueType::kI64;
-    case WASM_F32:
-      return ValueType::kF32;
-    case WASM_F64:
-      return ValueType::kF64;
-    case WASM_FUNCREF:
-      return ValueType::kFuncref;
-    case WASM_EXTERNREF:
-      return ValueType::kExternref;
-    default:
-      return ValueType::kV128;
-  }
-}
-
-void add_types(std::vector<ValueType>& out, const wasm_valtype_vec_t* types) {
-  for (std::size_t i = 0; i < types->size; ++i) {
-    if (const auto type = value_type(types->data[i])) out.push_back(*type);
-  }
-}
-
 void describe(ExternType& out, const wasm_externtype_t* type) {
   switch (wasm_externtype_kind(type)) {
-    case WASM_EXTERN_FUNC: {
-      const wasm_functype_t* function = wasm_externtype_as_functype_const(type);
+    case WASM_EXTERN_FUNC:
       out.kind = ExternKind::kFunction;
-      add_types(out.function.params, wasm_functype_params(function));
-      add_types(out.function.results, wasm_functype_results(function));
+      out.function = function_type(wasm_externtype_as_functype_const(type));
       break;
-    }
     case WASM_EXTERN_GLOBAL:
       out.kind = ExternKind::kGlobal;
       break;
@@ -202,10 +178,10 @@ class WasmtimeRuntime final : public Runtime {
   }
 
   Outcome<std::unique_ptr<ModuleInstance>> instantiate_linked(
-      const CompiledModule& /*module*/, const HostModule& /*host*/,
-      std::span<const LinkedInstance> /*linked*/, const InstanceOptions& /*options*/,
-      const Interruption& /*interruption*/) override {
-    return fail(ErrorCode::kInvalidConfiguration, "wasmtime links no instances yet");
+      const CompiledModule& module, const HostModule& host, std::span<const LinkedInstance> linked,
+      const InstanceOptions& options, const Interruption& interruption) override {
+    return make_linked(*engine_, static_cast<const WasmtimeModule&>(module).module(), module, host,
+                       linked, options, interruption);
   }
 
  private:
@@ -252,7 +228,16 @@ Engine::~Engine() {
   if (engine != nullptr) wasm_engine_delete(engine);
 }
 
+#ifdef WASMTIME_FEATURE_WINCH
+constexpr bool kHasWinch = true;
+#else
+constexpr bool kHasWinch = false;
+#endif
+
 Outcome<std::unique_ptr<Runtime>> make_wasmtime(const WasmtimeOptions& options) {
+  const bool winch = options.strategy == WasmtimeStrategy::kWinch;
+  if (winch && !kHasWinch)
+    return fail(ErrorCode::kInvalidConfiguration, "this wasmtime was built without winch");
   if (options.instances_max == 0)
     return fail(ErrorCode::kInvalidConfiguration, "instances_max is 0: give at least 1");
   auto engine = std::make_shared<Engine>();
@@ -261,8 +246,39 @@ Outcome<std::unique_ptr<Runtime>> make_wasmtime(const WasmtimeOptions& options) 
   engine->ticker = std::make_unique<EpochTicker>(engine->engine);
   // wasmtime itself compares processor features when it loads; the key keeps configurations apart.
   return std::make_unique<WasmtimeRuntime>(
-      std::move(engine),
-      fmt::format("wasmtime-{}-cranelift{}", WASMTIME_VERSION, options.fuel ? "-fuel" : ""));
+      std::move(engine), fmt::format("wasmtime-{}-{}{}", WASMTIME_VERSION,
+                                     winch ? "winch" : "cranelift", options.fuel ? "-fuel" : ""));
+}
+
+EngineAdapter wasmtime_adapter() {
+  EngineAdapter adapter;
+  adapter.name = "wasmtime";
+  adapter.mode_key = "strategy";
+  adapter.modes = {"cranelift"};
+  if (kHasWinch) adapter.modes.emplace_back("winch");
+  adapter.capabilities = [](std::string_view mode) {
+    EngineCapabilities can;
+    can.fuel = true;
+    can.slices = true;
+    can.code_cache = true;
+    can.generates_code = true;
+    can.proposals = {"extended-const"};
+    if (mode != "winch") {
+      for (const char* proposal :
+           {"tail-call", "relaxed-simd", "function-references", "gc", "exceptions"})
+        can.proposals.emplace_back(proposal);
+    }
+    return can;
+  };
+  adapter.version = [](const EngineOptions&) -> Outcome<std::string> { return WASMTIME_VERSION; };
+  adapter.make = [](const EngineOptions& options) {
+    return make_wasmtime({.strategy = options.mode == "winch" ? WasmtimeStrategy::kWinch
+                                                              : WasmtimeStrategy::kCranelift,
+                          .instances_max = options.instances_max,
+                          .fuel = options.fuel,
+                          .parallel_compilation = options.parallel_compilation});
+  };
+  return adapter;
 }
 
 Outcome<std::string> wasm_from_text(std::string_view text) {

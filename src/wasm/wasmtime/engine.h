@@ -68,5 +68,10 @@ struct Engine {
                                                              const std::vector<ExternType>& imports,
                                                              const std::vector<ExternType>& exports,
                                                              const HostModule& host);
+// As Runtime::instantiate_linked(); `described` tells of `module`.
+[[nodiscard]] Outcome<std::unique_ptr<ModuleInstance>> make_linked(
+    Engine& engine, const wasmtime_module* module, const CompiledModule& described,
+    const HostModule& host, std::span<const LinkedInstance> linked, const InstanceOptions& options,
+    const Interruption& interruption);
 
 }  // namespace seam::wasm

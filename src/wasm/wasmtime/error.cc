@@ -42,6 +42,8 @@ TrapKind kind_of(wasmtime_trap_code_t code) {
       return TrapKind::kBadConversionToInteger;
     case WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED:
       return TrapKind::kUnreachable;
+    case WASMTIME_TRAP_CODE_UNCAUGHT_EXCEPTION:
+      return TrapKind::kUncaughtException;
     default:
       return TrapKind::kOther;
   }

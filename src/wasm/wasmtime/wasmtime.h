@@ -12,11 +12,18 @@
 #include <string>
 #include <string_view>
 
+#include "wasm/engines.h"
 #include "wasm/runtime.h"
 
 namespace seam::wasm {
 
+enum class WasmtimeStrategy : std::uint8_t {
+  kCranelift,  // code that runs fast
+  kWinch,      // one pass over the module: compiles fast; where the library was built with it
+};
+
 struct WasmtimeOptions {
+  WasmtimeStrategy strategy = WasmtimeStrategy::kCranelift;
   // Instances that may live at once. Each takes 4 GiB of address space (no memory); a machine that
   // lends less gets fewer, and below 8 each memory is mapped when it is needed.
   std::uint32_t instances_max = 128;
@@ -24,8 +31,11 @@ struct WasmtimeOptions {
   bool parallel_compilation = false;  // compile one module on all cores
 };
 
-// errors    kInvalidConfiguration   instances_max is 0
+// errors    kInvalidConfiguration   instances_max is 0; a strategy that the library lacks
 [[nodiscard]] Outcome<std::unique_ptr<Runtime>> make_wasmtime(const WasmtimeOptions& options);
+
+// `strategy` in configuration: cranelift, and winch where the library was built with it.
+[[nodiscard]] EngineAdapter wasmtime_adapter();
 
 // The text format as a module, for tests and tools.
 // errors    kModuleCompileFailed   with the place in the text

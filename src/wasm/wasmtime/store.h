@@ -1,0 +1,90 @@
+#pragma once
+// A store: what one instance runs in, or several that are linked with each other. How a guest is
+// interrupted and sliced is told here.
+//
+// Every run, on a fiber or not, begins with an epoch deadline of one tick. When the ticker advances
+// the epoch, the guest's next loop or call enters on_epoch(), which looks at the caller's deadline
+// and cancellation, and then either lets the guest go on for another tick or, on a fiber whose
+// slice is over, yields to whoever resumed it. So a guest that spins is noticed within about two
+// milliseconds, and one that runs for less than a tick never pays.
+
+#include <wasmtime.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "wasm/runtime.h"
+#include "wasm/wasmtime/engine.h"
+
+namespace seam::wasm {
+
+// What host functions need of the instance that calls them.
+struct HostSide {
+  void* state = nullptr;
+  // The memory exported as "memory", once it has been looked for; of an instance that is alone in
+  // its store, whose functions nobody else calls.
+  wasmtime_memory_t memory{};
+  bool has_memory = false;
+};
+
+// A host function as the engine knows it: what its callbacks get as `env`.
+struct Bound {
+  HostFunction function;
+  HostSide* side = nullptr;  // of a linked instance; else the store's own
+};
+
+// Adds `function` to the linker; `bound` must outlive what is instantiated by it.
+[[nodiscard]] wasmtime_error_t* define(wasmtime_linker_t* linker, Bound& bound);
+// The host function that the import asks for.
+// errors    kModuleInstantiateFailed   there is none, or it is of another type
+[[nodiscard]] Outcome<const HostFunction*> offered(const HostModule& host,
+                                                   const ExternType& import);
+
+// Used by one thread at a time.
+class Store {
+ public:
+  Store(Engine& engine, const InstanceOptions& options);
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  ~Store();
+
+  // A run begins.
+  void begin(Interruption by) {
+    interruption = std::move(by);
+    failure.reset();
+    wasmtime_context_set_epoch_deadline(context, kTicksBetweenLooks);
+  }
+  // Whether the caller wants no more of it; then `failure` says why.
+  bool interrupted();
+  // Puts whatever ended the run in one Error; `failure` first, for it is the cause.
+  Error take_failure(wasmtime_error_t* error, wasm_trap_t* trap);
+
+  static constexpr std::uint64_t kTicksBetweenLooks = 1;
+
+  Engine& engine;
+  wasmtime_store_t* store;
+  wasmtime_context_t* context;
+  bool has_fuel;
+  bool waits = false;  // an import may wait: guests can only run on fibers
+
+  HostSide own;
+  // Of linked instances: they stay as long as what was made of them can be called.
+  std::vector<std::unique_ptr<HostSide>> sides;
+  std::vector<std::unique_ptr<Bound>> bound;
+
+  // Of the run in progress.
+  Interruption interruption;
+  std::optional<Error> failure;  // ended from outside or by a host function
+  std::optional<MonotonicTime> waits_until;
+  bool sliced = false;
+  MonotonicTime slice_end;
+
+ private:
+  static wasmtime_error_t* on_epoch(wasmtime_context_t* context, void* data, std::uint64_t* delta,
+                                    wasmtime_update_deadline_kind_t* kind);
+};
+
+}  // namespace seam::wasm
