@@ -51,6 +51,10 @@ enum class TrapKind : std::uint8_t {
 // "Unreachable", "StackOverflow". Static text.
 [[nodiscard]] std::string_view to_string(TrapKind kind);
 
+// "an integer division by zero": Error::message of such a trap, the same words on every engine.
+// Empty for kOther, which has the engine's own. Static text.
+[[nodiscard]] std::string_view message_of(TrapKind kind);
+
 // One guest function that was running, innermost first.
 struct Frame {
   std::string function;  // from the module's name section; empty without one

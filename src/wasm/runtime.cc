@@ -101,6 +101,36 @@ std::string_view to_string(TrapKind kind) {
   return "";
 }
 
+std::string_view message_of(TrapKind kind) {
+  switch (kind) {
+    case TrapKind::kUnreachable:
+      return "an unreachable instruction was executed";
+    case TrapKind::kMemoryOutOfBounds:
+      return "a memory access out of bounds";
+    case TrapKind::kTableOutOfBounds:
+      return "a table access out of bounds";
+    case TrapKind::kIndirectCallToNull:
+      return "an indirect call to a null table entry";
+    case TrapKind::kBadSignature:
+      return "an indirect call with another signature";
+    case TrapKind::kIntegerOverflow:
+      return "an integer overflow";
+    case TrapKind::kIntegerDivisionByZero:
+      return "an integer division by zero";
+    case TrapKind::kBadConversionToInteger:
+      return "a conversion of a number that no integer holds";
+    case TrapKind::kStackOverflow:
+      return "the stack is used up";
+    case TrapKind::kMisalignedAtomic:
+      return "an atomic access that is not aligned";
+    case TrapKind::kUncaughtException:
+      return "an exception that nothing caught";
+    case TrapKind::kOther:
+      return "";
+  }
+  return "";
+}
+
 std::string Error::trace() const {
   std::string text;
   for (const Frame& frame : backtrace) {

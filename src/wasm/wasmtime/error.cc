@@ -49,37 +49,6 @@ TrapKind kind_of(wasmtime_trap_code_t code) {
   }
 }
 
-// The same words on every engine.
-std::string_view sentence(TrapKind kind) {
-  switch (kind) {
-    case TrapKind::kUnreachable:
-      return "an unreachable instruction was executed";
-    case TrapKind::kMemoryOutOfBounds:
-      return "a memory access out of bounds";
-    case TrapKind::kTableOutOfBounds:
-      return "a table access out of bounds";
-    case TrapKind::kIndirectCallToNull:
-      return "an indirect call to a null table entry";
-    case TrapKind::kBadSignature:
-      return "an indirect call with another signature";
-    case TrapKind::kIntegerOverflow:
-      return "an integer overflow";
-    case TrapKind::kIntegerDivisionByZero:
-      return "an integer division by zero";
-    case TrapKind::kBadConversionToInteger:
-      return "a conversion of a number that no integer holds";
-    case TrapKind::kStackOverflow:
-      return "the stack is used up";
-    case TrapKind::kMisalignedAtomic:
-      return "an atomic access that is not aligned";
-    case TrapKind::kUncaughtException:
-      return "an exception that nothing caught";
-    case TrapKind::kOther:
-      return "";
-  }
-  return "";
-}
-
 }  // namespace
 
 Error take_error(wasmtime_error_t* error, ErrorCode code) {
@@ -102,7 +71,7 @@ Error take_trap(wasm_trap_t* trap) {
   if (has_code && code == WASMTIME_TRAP_CODE_OUT_OF_FUEL) {
     result.code = ErrorCode::kLimitExceeded;
     result.message = "the fuel is used up";
-  } else if (const std::string_view words = sentence(result.trap); !words.empty()) {
+  } else if (const std::string_view words = message_of(result.trap); !words.empty()) {
     result.message = words;
   } else {
     wasm_byte_vec_t text;
