@@ -1,20 +1,23 @@
 #pragma once
-// WASI preview 1 for any engine: arguments, environment, clocks, random bytes, and the three
-// standard streams. There are no files and no network: what names them answers with an error
-// number.
+// WASI preview 1 for any engine: arguments, environment, clocks, random bytes, the three standard
+// streams, and the directories that the guest was given. There is no network, and no file outside
+// those directories: what names one answers with an error number.
 //
 //   HostModule host;
 //   add_wasi(host);
 //   WasiState state;
 //   state.stdin_bytes = params;                            // borrowed
+//   SEAM_RETURN_IF_ERROR(state.descriptors.give({.host_path = "./data", .guest_path = "/data"}));
 //   instance = context->instantiate({.state = &state}, …);
 //   instance->function("_start")->call(deadline);          // proc_exit ends it with
 //   ErrorCode::kExited use(state.standard_output.bytes);
 //
-// A guest's pointer that leaves its memory gives EFAULT and changes nothing.
+// A guest's pointer that leaves its memory gives EFAULT and changes nothing. Nothing here allocates
+// on a guest's call, but opening a descriptor and keeping what it prints. The guest's thread may
+// block on an ordinary file or directory of the host, and on nothing else: what is neither cannot
+// be opened.
 // source    WASI snapshot preview 1, module "wasi_snapshot_preview1".
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -25,26 +28,15 @@
 
 #include "base/clock.h"
 #include "wasm/host.h"
+#include "wasm/wasi_descriptors.h"
 
 namespace seam::wasm {
-
-// The error numbers that are used here.
-enum class WasiErrno : std::uint16_t {
-  kSuccess = 0,
-  kBadf = 8,
-  kFault = 21,
-  kInval = 28,
-  kNotdir = 54,
-  kNotsock = 57,
-  kNotsup = 58,
-  kOverflow = 61,
-  kSpipe = 70,
-};
 
 // Fills `bytes` from the kernel's generator.
 void kernel_random(std::span<std::byte> bytes);
 
-// One instance's view of the world. Used by the thread that runs the guest.
+// One instance's view of the world. Used by the thread that runs the guest. What the guest has
+// opened is closed when this goes.
 struct WasiState {
   struct Output {
     std::size_t bytes_max = std::numeric_limits<std::size_t>::max();
@@ -62,10 +54,10 @@ struct WasiState {
   Output standard_error;
   const Clock* clock = &Clock::real();
   void (*random)(std::span<std::byte>) = kernel_random;
+  // The streams; directories come by descriptors.give(), none by default.
+  WasiDescriptors descriptors;
 
   std::size_t stdin_read = 0;
-  // Which stream a descriptor is: 0 to 2, or -1 once it is closed.
-  std::array<std::int8_t, 3> descriptors = {0, 1, 2};
 };
 
 // All 46 functions, so that any module links. The instances' state must be a WasiState.
