@@ -1,0 +1,76 @@
+#pragma once
+// The work that is measured, once through the seven interfaces and once written on an engine's own
+// API. Each subject is one engine with one live instance of kGuest and one compiled copy of a
+// larger module.
+//
+//   std::unique_ptr<Subject> ours = make_ours(adapter, options, guests);
+//   std::uint64_t sum = ours->run(Operation::kCall, 1'000'000);
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "wasm/engines.h"
+
+namespace seam::bench {
+
+// What one time of each does. The numbers are what the libraries in Rust and Go are asked by.
+enum class Operation : std::uint32_t {
+  kCall = 0,            // add(i, 1), typed, without a deadline
+  kCallDeadline = 1,    // the same by a deadline in an hour
+  kCallUntyped = 2,     // the same through values that carry or know their types at run time
+  kRoundTrip = 3,       // once(i): the guest calls a host function that adds to the host's own state
+  kInstance = 4,        // instantiate, touch(i), drop
+  kCompile = 5,         // compile the larger module and drop it
+  kLoad = 6,            // load it from its compiled form and drop it
+  kCopy = 7,            // 64 KiB into the guest's memory and out of it
+};
+
+struct Guests {
+  std::string small;   // kGuest, as a module
+  std::string larger;  // without imports other than WASI's
+};
+
+inline constexpr std::size_t kCopyBytes = 64U << 10U;
+inline constexpr std::uint32_t kInstancesLive = 1000;
+
+// The guest of all but compiling: two pages of memory, a page of data.
+inline constexpr std::string_view kGuest = R"((module
+  (import "env" "count" (func $count (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 1024) "some data that is there from the start")
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "once") (param i32) (result i32) (call $count (local.get 0)))
+  (func (export "touch") (param i32) (result i32)
+    (i32.store (i32.const 2048) (local.get 0)) (i32.load (i32.const 2048)))))";
+
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  // Throws std::runtime_error where the engine fails.
+  [[nodiscard]] virtual std::uint64_t run(Operation operation, std::uint64_t times) = 0;
+  // Instances that stay, each touched once.
+  virtual void keep_instances(std::uint32_t count) = 0;
+};
+
+// `library_folder` is where the engines' shared libraries lie.
+struct SubjectOptions {
+  std::string mode;
+  std::string library_folder;
+  std::uint32_t instances_max = 64;
+};
+
+// Makes the engine and nothing else: the start-up. `finish` makes the rest.
+class Starter {
+ public:
+  virtual ~Starter() = default;
+  virtual void start() = 0;
+  [[nodiscard]] virtual std::unique_ptr<Subject> finish(const Guests& guests) = 0;
+};
+
+[[nodiscard]] std::unique_ptr<Starter> ours(const wasm::EngineAdapter& adapter, const SubjectOptions& options);
+[[nodiscard]] std::unique_ptr<Starter> wasmtime_direct(const SubjectOptions& options);
+
+}  // namespace seam::bench

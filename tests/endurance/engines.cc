@@ -1,0 +1,11 @@
+#include "endurance/engines.h"
+
+#include "wasm/wasmtime/wasmtime.h"
+
+namespace seam::endurance {
+
+std::vector<wasm::EngineAdapter> engines() { return {wasm::wasmtime_adapter()}; }
+
+std::filesystem::path library_folder() { return SEAM_ENGINE_LIBRARIES; }
+
+}  // namespace seam::endurance
