@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds wasmi as OUTDIR/libseam_wasmi.so. Does nothing when what is in this folder is what OUTDIR was built from. Needs
+# cargo 1.90 or newer (rustup's, or Debian's rustc-web and cargo-web) and crates.io.
+#
+#   third_party/wasmi/build.sh build/lib/seam/engines
+#   third_party/wasmi/build.sh --check build/lib/seam/engines     only says by its exit status whether it is up to date
+set -euo pipefail
+
+check=false
+if [ "${1:-}" = --check ]; then check=true && shift; fi
+[ $# -eq 1 ] || { echo "usage: $0 [--check] OUTDIR" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+out=$(realpath -m "$1")
+stamp=$(cat "$here/Cargo.toml" "$here/Cargo.lock" "$here"/src/*.rs | sha256sum | cut -d' ' -f1)
+if [ "$(cat "$out/wasmi.stamp" 2>/dev/null)" = "$stamp" ] && [ -f "$out/libseam_wasmi.so" ]; then
+  $check || echo "wasmi: up to date in $out"
+  exit 0
+fi
+if $check; then exit 1; fi
+
+cargo=${CARGO:-}
+for candidate in "$HOME/.cargo/bin/cargo" cargo cargo-web; do
+  [ -n "$cargo" ] && break
+  command -v "$candidate" > /dev/null && cargo=$candidate
+done
+[ -n "$cargo" ] || { echo "wasmi: no cargo found: install rustc-web and cargo-web, or rustup" >&2; exit 1; }
+
+# Sources are copied so that nothing is written into the tree.
+target=${CARGO_TARGET_DIR:-$(realpath "$here/../..")/build/cargo}
+work=$target/seam-wasmi
+mkdir -p "$work/src" "$out"
+cp "$here/Cargo.toml" "$here/Cargo.lock" "$work/"
+cp "$here"/src/*.rs "$work/src/"
+
+echo "wasmi: building it with $("$cargo" --version); about 2 minutes on two cores, once"
+CARGO_TARGET_DIR=$target "$cargo" build --release --locked --manifest-path "$work/Cargo.toml"
+
+# A program may have the old one open.
+cp "$target/release/libseam_wasmi.so" "$out/libseam_wasmi.so.new"
+mv "$out/libseam_wasmi.so.new" "$out/libseam_wasmi.so"
+echo "$stamp" > "$out/wasmi.stamp"
+echo "wasmi: built in $out"
