@@ -4,6 +4,8 @@ install(TARGETS seam)
 install(FILES README.md CHANGELOG.md SECURITY.md deploy/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 install(FILES deploy/seam.yaml DESTINATION /etc/seam)
+# The engines that are libraries of their own: the program looks for them beside its folder.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/build/lib/seam/engines/ DESTINATION lib/seam/engines FILES_MATCHING PATTERN "*.so")
 # At install time, when the prefix is known.
 install(CODE "
   set(SEAM_BIN_DIR \${CMAKE_INSTALL_PREFIX}/bin)

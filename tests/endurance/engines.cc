@@ -1,10 +1,13 @@
 #include "endurance/engines.h"
 
+#include "wasm/wasmi/wasmi.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::endurance {
 
-std::vector<wasm::EngineAdapter> engines() { return {wasm::wasmtime_adapter()}; }
+std::vector<wasm::EngineAdapter> engines() {
+  return {wasm::wasmtime_adapter(), wasm::wasmi_adapter()};
+}
 
 std::filesystem::path library_folder() { return SEAM_ENGINE_LIBRARIES; }
 

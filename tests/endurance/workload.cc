@@ -62,7 +62,7 @@ HostModule host() {
   return module;
 }
 
-std::string told(const Error& error) { return fmt::format("{}: {}", to_string(error.code), error.message); }
+std::string told(const wasm::Error& error) { return fmt::format("{}: {}", to_string(error.code), error.message); }
 
 }  // namespace
 

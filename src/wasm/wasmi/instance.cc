@@ -101,6 +101,7 @@ class WasmiInstance final : public ModuleInstance {
   const std::vector<ExternType>& exports_;
   seam_wasmi_instance instance_ = 0;
   bool started_ = false;
+  bool shares_table_ = false;  // with others
 };
 
 class WasmiExecution : public Execution {
@@ -196,6 +197,7 @@ class WasmiStart final : public WasmiExecution {
         store_.store, instance_.linker_, &instance_.instance_, &start, &error_);
     if (status != SEAM_WASMI_DONE) {
       end(status);
+      store_.spent |= instance_.shares_table_;
       return false;
     }
     instance_.started_ = true;
@@ -261,7 +263,7 @@ class WasmiFunction final : public FunctionInstance {
   // Asks the system for the time only where the deadline is near.
   [[nodiscard]] bool is_over(const Interruption& interruption) const {
     constexpr milliseconds kNear{50};
-    if (interruption.cancelled.stop_requested()) return store_.interrupted();
+    if (store_.spent || interruption.cancelled.stop_requested()) return store_.interrupted();
     return interruption.deadline.at != MonotonicTime::max() &&
            interruption.deadline.at < store_.engine->clock.now() + kNear && store_.interrupted();
   }
@@ -443,6 +445,9 @@ Outcome<std::unique_ptr<ModuleInstance>> make_linked(
   }
   auto instance = std::make_unique<WasmiInstance>(store, linker.get(),
                                                   std::vector<ExternType>(compiled.exports()));
+  instance->shares_table_ = std::ranges::any_of(compiled.imports(), [](const ExternType& import) {
+    return import.kind == ExternKind::kTable;
+  });
   SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, instance->start(interruption));
   SEAM_RETURN_IF_ERROR(run_to_end(*execution));
   return instance;
