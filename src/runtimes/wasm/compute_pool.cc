@@ -7,8 +7,8 @@
 
 namespace seam::runtimes {
 
-// Made by the other constructor first, so that the destructor ends what runs when a thread cannot be
-// had.
+// Made by the other constructor first, so that the destructor ends what runs when a thread cannot
+// be had.
 ComputePool::ComputePool(const std::string& name, unsigned threads) : ComputePool() {
   for (unsigned i = 0; i < std::max(threads, 1U); ++i) {
     threads_.emplace_back([this] { serve(); });
