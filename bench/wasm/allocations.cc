@@ -32,7 +32,8 @@ __attribute__((visibility("default"))) void* realloc(void* memory, std::size_t s
   ++counted;
   return __libc_realloc(memory, size);
 }
-__attribute__((visibility("default"))) void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
+__attribute__((visibility("default"))) void* aligned_alloc(std::size_t alignment,
+                                                           std::size_t size) noexcept {
   ++counted;
   return __libc_memalign(alignment, size);
 }

@@ -46,22 +46,26 @@ double own_bytes() {
   return kib * 1024;
 }
 
-double sample_of(const GateOptions& options, const Contest& contest, std::string_view what, bool of_ours) {
+double sample_of(const GateOptions& options, const Contest& contest, std::string_view what,
+                 bool of_ours) {
   std::string command = "'" + options.program + "'";
   for (const std::string& arg : options.sample_args) command += " '" + arg + "'";
-  command += fmt::format(" --engine {} --mode '{}' --instances {} --sample {} --side {}", contest.adapter.name,
-                         contest.options.mode, options.instances_live, what, of_ours ? "ours" : "direct");
+  command += fmt::format(" --engine {} --mode '{}' --instances {} --sample {} --side {}",
+                         contest.adapter.name, contest.options.mode, options.instances_live, what,
+                         of_ours ? "ours" : "direct");
   FILE* pipe = ::popen(command.c_str(), "r");
   double value = 0;
   const bool read = pipe != nullptr && ::fscanf(pipe, "%lf", &value) == 1;
-  if (pipe == nullptr || ::pclose(pipe) != 0 || !read) throw std::runtime_error("a sample failed: " + command);
+  if (pipe == nullptr || ::pclose(pipe) != 0 || !read)
+    throw std::runtime_error("a sample failed: " + command);
   return value;
 }
 
 }  // namespace
 
 std::string Contest::name() const {
-  return options.mode.empty() ? std::string(adapter.name) : fmt::format("{} {}", adapter.name, options.mode);
+  return options.mode.empty() ? std::string(adapter.name)
+                              : fmt::format("{} {}", adapter.name, options.mode);
 }
 
 Verdict judge(const Estimate& ratio, double gate) {
@@ -75,11 +79,12 @@ std::string_view to_string(Verdict verdict) {
   return kTexts[static_cast<std::size_t>(verdict)];
 }
 
-double take_sample(const Contest& contest, const Guests& guests, std::string_view what, bool of_ours,
-                   std::uint32_t instances) {
+double take_sample(const Contest& contest, const Guests& guests, std::string_view what,
+                   bool of_ours, std::uint32_t instances) {
   SubjectOptions options = contest.options;
   if (what == "memory") options.instances_max = instances + 1;  // and the live one
-  const std::unique_ptr<Starter> starter = of_ours ? ours(contest.adapter, options) : contest.direct(options);
+  const std::unique_ptr<Starter> starter =
+      of_ours ? ours(contest.adapter, options) : contest.direct(options);
   const double begin = processor_ns();
   starter->start();
   if (what == "start-up") return processor_ns() - begin;
@@ -90,9 +95,11 @@ double take_sample(const Contest& contest, const Guests& guests, std::string_vie
   return own_bytes() - before;
 }
 
-std::vector<Row> measure_gates(const Contest& contest, const Guests& guests, const GateOptions& options) {
+std::vector<Row> measure_gates(const Contest& contest, const Guests& guests,
+                               const GateOptions& options) {
   std::vector<Row> rows;
-  const auto add = [&](std::string_view work, std::string_view unit, double gate, const Comparison& comparison) {
+  const auto add = [&](std::string_view work, std::string_view unit, double gate,
+                       const Comparison& comparison) {
     rows.push_back({.engine = contest.name(),
                     .work = std::string(work),
                     .unit = std::string(unit),
@@ -111,40 +118,50 @@ std::vector<Row> measure_gates(const Contest& contest, const Guests& guests, con
     for (const Kind& kind : kKinds) {
       if (kind.operation == Operation::kLoad && !caches) continue;
       const auto work = [&](Subject& subject) {
-        return [&subject, operation = kind.operation](std::uint64_t times) { return subject.run(operation, times); };
+        return [&subject, operation = kind.operation](std::uint64_t times) {
+          return subject.run(operation, times);
+        };
       };
-      add(kind.work, "ns", kind.gate, compare({.ours = work(*of_ours), .direct = work(*direct)}, options.effort));
-      if (kind.free_of_allocations && rows.back().comparison.allocations > 0) rows.back().verdict = Verdict::kFail;
+      add(kind.work, "ns", kind.gate,
+          compare({.ours = work(*of_ours), .direct = work(*direct)}, options.effort));
+      if (kind.free_of_allocations && rows.back().comparison.allocations > 0)
+        rows.back().verdict = Verdict::kFail;
     }
   }
-  for (const auto& [what, unit, gate] : {std::tuple{"start-up", "ns", kStartUpGate}, {"memory", "bytes", kMemoryGate}}) {
-    const auto side = [&](bool of_ours) { return [&, of_ours] { return sample_of(options, contest, what, of_ours); }; };
+  for (const auto& [what, unit, gate] :
+       {std::tuple{"start-up", "ns", kStartUpGate}, {"memory", "bytes", kMemoryGate}}) {
+    const auto side = [&](bool of_ours) {
+      return [&, of_ours] { return sample_of(options, contest, what, of_ours); };
+    };
     const Comparison comparison = compare_samples(side(true), side(false), options.samples);
-    add(what == std::string_view("memory") ? fmt::format("memory of {} instances", options.instances_live)
-                                           : std::string("start-up of the engine"),
+    add(what == std::string_view("memory")
+            ? fmt::format("memory of {} instances", options.instances_live)
+            : std::string("start-up of the engine"),
         unit, gate, comparison);
   }
   return rows;
 }
 
 std::string table(const std::vector<Row>& rows) {
-  std::string text = fmt::format("| {:<22} | {:<32} | {:>14} | {:>14} | {:>6} | {:>13} | {:>5} | {:>6} | {:<9} |\n", "engine",
-                                 "work", "ours", "own API", "ratio", "95 %", "gate", "allocs", "");
+  std::string text = fmt::format(
+      "| {:<22} | {:<32} | {:>14} | {:>14} | {:>6} | {:>13} | {:>5} | {:>6} | {:<9} |\n", "engine",
+      "work", "ours", "own API", "ratio", "95 %", "gate", "allocs", "");
   text += "|---|---|--:|--:|--:|--:|--:|--:|---|\n";
   for (const Row& row : rows) {
     const Comparison& c = row.comparison;
     const bool bytes = row.unit == "bytes";
     const auto figure = [&](double value) {
-      return bytes ? fmt::format("{:.1f} KiB", value / 1024)
+      return bytes         ? fmt::format("{:.1f} KiB", value / 1024)
              : value < 1e4 ? fmt::format("{:.1f} ns", value)
              : value < 1e7 ? fmt::format("{:.1f} µs", value / 1e3)
                            : fmt::format("{:.1f} ms", value / 1e6);
     };
-    text += fmt::format("| {:<22} | {:<32} | {:>14} | {:>14} | {:>6.3f} | {:>13} | {:>5} | {:>6} | {:<9} |\n", row.engine,
-                        row.work, figure(c.ours), figure(c.direct), c.ratio.median,
-                        fmt::format("{:.3f}–{:.3f}", c.ratio.low, c.ratio.high),
-                        row.gate == 0 ? "–" : fmt::format("{:.2f}", row.gate),
-                        bytes ? std::string("–") : fmt::format("{:.3g}", c.allocations), to_string(row.verdict));
+    text += fmt::format(
+        "| {:<22} | {:<32} | {:>14} | {:>14} | {:>6.3f} | {:>13} | {:>5} | {:>6} | {:<9} |\n",
+        row.engine, row.work, figure(c.ours), figure(c.direct), c.ratio.median,
+        fmt::format("{:.3f}–{:.3f}", c.ratio.low, c.ratio.high),
+        row.gate == 0 ? "–" : fmt::format("{:.2f}", row.gate),
+        bytes ? std::string("–") : fmt::format("{:.3g}", c.allocations), to_string(row.verdict));
   }
   return text;
 }
@@ -155,8 +172,8 @@ std::string json(const std::vector<Row>& rows) {
     const Comparison& c = row.comparison;
     text += fmt::format(
         R"({}{{"engine":"{}","work":"{}","unit":"{}","ours":{},"direct":{},"ratio":{},"low":{},"high":{},"gate":{},"allocations":{},"verdict":"{}"}})",
-        text.empty() ? "" : ",\n  ", row.engine, row.work, row.unit, c.ours, c.direct, c.ratio.median, c.ratio.low,
-        c.ratio.high, row.gate, c.allocations, to_string(row.verdict));
+        text.empty() ? "" : ",\n  ", row.engine, row.work, row.unit, c.ours, c.direct,
+        c.ratio.median, c.ratio.low, c.ratio.high, row.gate, c.allocations, to_string(row.verdict));
   }
   return "[" + text + "]";
 }

@@ -36,16 +36,17 @@ struct GateOptions {
   Effort effort;
   int samples = 15;  // of start-up and memory, each a process
   std::uint32_t instances_live = kInstancesLive;
-  std::string program;  // this program, which samples are taken with
+  std::string program;                        // this program, which samples are taken with
   std::vector<std::string> sample_args = {};  // for the program, before those of the sample
 };
 
 // All rows of one engine. Throws std::runtime_error where an engine fails.
-[[nodiscard]] std::vector<Row> measure_gates(const Contest& contest, const Guests& guests, const GateOptions& options);
+[[nodiscard]] std::vector<Row> measure_gates(const Contest& contest, const Guests& guests,
+                                             const GateOptions& options);
 
 // What a sample's process does: measures `what` (start-up, memory) of one side once and prints it.
-[[nodiscard]] double take_sample(const Contest& contest, const Guests& guests, std::string_view what, bool of_ours,
-                                 std::uint32_t instances);
+[[nodiscard]] double take_sample(const Contest& contest, const Guests& guests,
+                                 std::string_view what, bool of_ours, std::uint32_t instances);
 
 // A gate is passed when the whole interval lies under it, and failed when the whole lies over it.
 [[nodiscard]] Verdict judge(const Estimate& ratio, double gate);

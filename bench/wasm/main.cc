@@ -48,7 +48,8 @@ Guests guests_of(const Options& options) {
 }
 
 bool wanted(const Options& options, std::string_view engine) {
-  return options.engines.empty() || std::ranges::find(options.engines, engine) != options.engines.end();
+  return options.engines.empty() ||
+         std::ranges::find(options.engines, engine) != options.engines.end();
 }
 
 std::vector<Row> all_gates(const Options& options, const std::string& program) {
@@ -59,7 +60,8 @@ std::vector<Row> all_gates(const Options& options, const std::string& program) {
     if (!wanted(options, contest.adapter.name)) continue;
     if (!options.mode.empty() && contest.options.mode != options.mode) continue;
     if (!options.sample.empty()) {
-      fmt::print("{}\n", take_sample(contest, guests, options.sample, options.side == "ours", options.instances));
+      fmt::print("{}\n", take_sample(contest, guests, options.sample, options.side == "ours",
+                                     options.instances));
       return {};
     }
     fmt::print(stderr, "{}…\n", contest.name());
@@ -69,8 +71,8 @@ std::vector<Row> all_gates(const Options& options, const std::string& program) {
                        .samples = options.samples,
                        .instances_live = options.instances,
                        .program = program,
-                       .sample_args = {"--larger", options.larger, "--libraries", options.libraries, "--direct",
-                                       options.direct}});
+                       .sample_args = {"--larger", options.larger, "--libraries", options.libraries,
+                                       "--direct", options.direct}});
     rows.insert(rows.end(), of_this.begin(), of_this.end());
   }
   return rows;
@@ -89,7 +91,8 @@ int run(Options options, const std::string& program) {
   std::vector<ProgramRow> programs;
   if (options.only != "gates" && !options.programs.empty()) {
     std::vector<wasm::EngineAdapter> engines = adapters();
-    std::erase_if(engines, [&](const wasm::EngineAdapter& engine) { return !wanted(options, engine.name); });
+    std::erase_if(engines,
+                  [&](const wasm::EngineAdapter& engine) { return !wanted(options, engine.name); });
     ProgramOptions small{.folder = options.programs, .library_folder = options.libraries};
     if (options.smoke) small.rounds = 2, small.repeats = 1, small.text_bytes = 10'000;
     programs = measure_programs(engines, small);
@@ -101,7 +104,10 @@ int run(Options options, const std::string& program) {
     if (!file.flush()) throw std::runtime_error("cannot write " + options.json_file);
   }
   // A small size says nothing about time.
-  return !options.smoke && std::ranges::any_of(rows, [](const Row& row) { return row.verdict == Verdict::kFail; }) ? 1 : 0;
+  return !options.smoke && std::ranges::any_of(
+                               rows, [](const Row& row) { return row.verdict == Verdict::kFail; })
+             ? 1
+             : 0;
 }
 
 }  // namespace
@@ -109,22 +115,29 @@ int run(Options options, const std::string& program) {
 
 int main(int argc, char** argv) {
   seam::bench::Options options;
-  CLI::App app("What the seven interfaces cost over each engine's own API, and the engines side by side.");
+  CLI::App app(
+      "What the seven interfaces cost over each engine's own API, and the engines side by side.");
   app.add_option("--engine", options.engines, "only these engines");
   app.add_option("--mode", options.mode, "only this mode of them");
-  app.add_option("--only", options.only, "gates or programs")->check(CLI::IsMember({"gates", "programs"}));
+  app.add_option("--only", options.only, "gates or programs")
+      ->check(CLI::IsMember({"gates", "programs"}));
   app.add_option("--libraries", options.libraries, "folder of the engines' shared libraries");
   app.add_option("--direct", options.direct, "folder of the libraries made for this benchmark");
-  app.add_option("--programs", options.programs, "folder of the programs of guests/programs, built");
+  app.add_option("--programs", options.programs,
+                 "folder of the programs of guests/programs, built");
   app.add_option("--larger", options.larger, "the module that is compiled and loaded")->required();
   app.add_option("--json", options.json_file, "write all figures to this file too");
-  app.add_option("--blocks", options.blocks, "pairs of blocks for each kind of work")->check(CLI::Range(3, 100'000));
-  app.add_option("--samples", options.samples, "processes for start-up and for memory")->check(CLI::Range(2, 1000));
-  app.add_option("--instances", options.instances, "that live at once for memory")->check(CLI::Range(2, 100'000));
+  app.add_option("--blocks", options.blocks, "pairs of blocks for each kind of work")
+      ->check(CLI::Range(3, 100'000));
+  app.add_option("--samples", options.samples, "processes for start-up and for memory")
+      ->check(CLI::Range(2, 1000));
+  app.add_option("--instances", options.instances, "that live at once for memory")
+      ->check(CLI::Range(2, 100'000));
   app.add_flag("--smoke", options.smoke, "a small size, to see that it works; no gate is enforced");
   app.add_option("--sample", options.sample, "measure start-up or memory once, in this process")
       ->check(CLI::IsMember({"start-up", "memory"}));
-  app.add_option("--side", options.side, "of that sample")->check(CLI::IsMember({"ours", "direct"}));
+  app.add_option("--side", options.side, "of that sample")
+      ->check(CLI::IsMember({"ours", "direct"}));
   CLI11_PARSE(app, argc, argv);
   try {
     return seam::bench::run(options, std::filesystem::read_symlink("/proc/self/exe"));

@@ -62,13 +62,15 @@ Comparison compare(const Pair& pair, const Effort& effort) {
   constexpr std::uint64_t kFirst = 3;
   const std::uint64_t ours = pair.ours(kFirst);
   const std::uint64_t direct = pair.direct(kFirst);
-  if (ours != direct) throw std::runtime_error(fmt::format("ours gave {}, the engine itself {}", ours, direct));
+  if (ours != direct)
+    throw std::runtime_error(fmt::format("ours gave {}, the engine itself {}", ours, direct));
   std::uint64_t times = 1;
   for (double took = 0; times < kTimesMax; times *= 2) {
     took = std::max(time_of(pair.ours, times), time_of(pair.direct, times));
     if (took * 2 > effort.block_ns) break;
   }
-  const int blocks = blocks_of(effort, std::max(time_of(pair.ours, times), time_of(pair.direct, times)));
+  const int blocks =
+      blocks_of(effort, std::max(time_of(pair.ours, times), time_of(pair.direct, times)));
   std::mt19937_64 random(static_cast<std::uint64_t>(effort.blocks));
   std::vector<double> ours_ns;
   std::vector<double> direct_ns;
@@ -95,17 +97,22 @@ Comparison compare(const Pair& pair, const Effort& effort) {
           .allocations = static_cast<double>(allocated) / (each * blocks)};
 }
 
-Comparison compare_samples(const std::function<double()>& ours, const std::function<double()>& direct, int samples) {
+Comparison compare_samples(const std::function<double()>& ours,
+                           const std::function<double()>& direct, int samples) {
   std::mt19937_64 random(static_cast<std::uint64_t>(samples));
   std::vector<double> of_ours;
   std::vector<double> of_direct;
   std::vector<double> ratios;
   for (int i = 0; i < samples; ++i) {
     const bool ours_first = (random() & 1U) != 0;
-    for (const bool mine : {ours_first, !ours_first}) (mine ? of_ours : of_direct).push_back(mine ? ours() : direct());
+    for (const bool mine : {ours_first, !ours_first})
+      (mine ? of_ours : of_direct).push_back(mine ? ours() : direct());
     ratios.push_back(of_ours.back() / of_direct.back());
   }
-  return {.ratio = estimate(ratios), .ours = median(of_ours), .direct = median(of_direct), .allocations = 0};
+  return {.ratio = estimate(ratios),
+          .ours = median(of_ours),
+          .direct = median(of_direct),
+          .allocations = 0};
 }
 
 }  // namespace seam::bench

@@ -3,7 +3,8 @@
 // order, so that what else the machine does strikes both; each pair of blocks gives one ratio.
 //
 //   Comparison result = compare({.ours = …, .direct = …}, {.blocks = 200, .block_ns = 1e6});
-//   result.ratio.median, result.ratio.low, result.ratio.high    // 95 % of resamples lie between them
+//   result.ratio.median, result.ratio.low, result.ratio.high    // 95 % of resamples lie between
+//   them
 //
 // Time is processor time of the whole process: an engine's own threads count.
 
@@ -31,13 +32,13 @@ struct Effort {
 
 struct Estimate {
   double median = 0;
-  double low = 0;   // the bootstrap interval of the median, 95 %
+  double low = 0;  // the bootstrap interval of the median, 95 %
   double high = 0;
 };
 
 struct Comparison {
-  Estimate ratio;          // ours / direct
-  double ours = 0;         // the median of what one time costs
+  Estimate ratio;   // ours / direct
+  double ours = 0;  // the median of what one time costs
   double direct = 0;
   double allocations = 0;  // of ours, a time
 };

@@ -80,10 +80,12 @@ class Ours final : public Subject {
         for (std::uint64_t i = 0; i < times; ++i) sum += instance(static_cast<std::int32_t>(i));
         break;
       case Operation::kCompile:
-        for (std::uint64_t i = 0; i < times; ++i) sum += take(runtime_->compile(guests_.larger))->exports().size();
+        for (std::uint64_t i = 0; i < times; ++i)
+          sum += take(runtime_->compile(guests_.larger))->exports().size();
         break;
       case Operation::kLoad:
-        for (std::uint64_t i = 0; i < times; ++i) sum += take(runtime_->load(code_))->exports().size();
+        for (std::uint64_t i = 0; i < times; ++i)
+          sum += take(runtime_->load(code_))->exports().size();
         break;
       case Operation::kCopy: {
         std::array<std::byte, kCopyBytes> bytes{};
@@ -112,7 +114,8 @@ class Ours final : public Subject {
 
   std::uint32_t instance(std::int32_t value) {
     const std::unique_ptr<ModuleInstance> made = take(context_->instantiate(options(), {}));
-    return static_cast<std::uint32_t>(take(made->function("touch")->call<std::int32_t>(Deadline::never(), value)));
+    return static_cast<std::uint32_t>(
+        take(made->function("touch")->call<std::int32_t>(Deadline::never(), value)));
   }
 
   std::unique_ptr<Runtime> runtime_;
@@ -130,7 +133,8 @@ class Ours final : public Subject {
 
 class OursStarter final : public Starter {
  public:
-  OursStarter(const EngineAdapter& adapter, const SubjectOptions& options) : adapter_(adapter), options_(options) {}
+  OursStarter(const EngineAdapter& adapter, const SubjectOptions& options)
+      : adapter_(adapter), options_(options) {}
 
   void start() override {
     runtime_ = take(adapter_.make({.mode = options_.mode,
@@ -138,7 +142,8 @@ class OursStarter final : public Starter {
                                    .library_folder = options_.library_folder}));
   }
   std::unique_ptr<Subject> finish(const Guests& guests) override {
-    return std::make_unique<Ours>(std::move(runtime_), guests, adapter_.capabilities(options_.mode).code_cache);
+    return std::make_unique<Ours>(std::move(runtime_), guests,
+                                  adapter_.capabilities(options_.mode).code_cache);
   }
 
  private:

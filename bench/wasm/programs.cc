@@ -57,7 +57,8 @@ Run run(Context& context, const std::vector<std::string>& args, std::string_view
   const std::unique_ptr<ModuleInstance> instance =
       take(context.instantiate({.limits = {.memory_bytes_max = 1U << 30U}, .state = &state}, {}));
   const Outcome<> outcome = instance->function("_start")->call(Deadline::never());
-  if (!outcome && (outcome.error().code != wasm::ErrorCode::kExited || outcome.error().exit_code != 0)) {
+  if (!outcome &&
+      (outcome.error().code != wasm::ErrorCode::kExited || outcome.error().exit_code != 0)) {
     throw std::runtime_error(outcome.error().message + " " + state.standard_error.bytes);
   }
   return {.output = state.standard_output.bytes,
@@ -74,14 +75,17 @@ double children_ns() {
   return ns(usage.ru_utime) + ns(usage.ru_stime);
 }
 
-Run run_native(const std::filesystem::path& program, int rounds, const std::filesystem::path& text) {
-  const std::string command = fmt::format("exec '{}' {} <'{}' 2>/dev/null", program.string(), rounds, text.string());
+Run run_native(const std::filesystem::path& program, int rounds,
+               const std::filesystem::path& text) {
+  const std::string command =
+      fmt::format("exec '{}' {} <'{}' 2>/dev/null", program.string(), rounds, text.string());
   const double begin = children_ns();
   FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error("popen");
   Run result;
   char piece[4096];
-  while (const std::size_t got = ::fread(piece, 1, sizeof piece, pipe)) result.output.append(piece, got);
+  while (const std::size_t got = ::fread(piece, 1, sizeof piece, pipe))
+    result.output.append(piece, got);
   if (::pclose(pipe) != 0) throw std::runtime_error(command + " failed");
   result.ns = children_ns() - begin;
   return result;
@@ -91,7 +95,8 @@ std::string cell(double value) { return value == 0 ? "–" : fmt::format("{:.1f}
 
 }  // namespace
 
-std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapters, const ProgramOptions& options) {
+std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapters,
+                                         const ProgramOptions& options) {
   const std::string text = text_of(options.text_bytes);
   const std::filesystem::path text_file = std::filesystem::path(options.folder) / "text";
   std::ofstream(text_file, std::ios::binary) << text;
@@ -102,8 +107,8 @@ std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapt
   const auto keep = [&](ProgramRow row, const Run& ran) {
     if (output.empty()) output = ran.output;
     if (ran.output != output) {
-      throw std::runtime_error(fmt::format("{} on {} wrote\n{}where the first wrote\n{}", row.program, row.engine,
-                                           ran.output, output));
+      throw std::runtime_error(fmt::format("{} on {} wrote\n{}where the first wrote\n{}",
+                                           row.program, row.engine, ran.output, output));
     }
     row.run_ms = row.run_ms == 0 ? ran.ns / 1e6 : std::min(row.run_ms, ran.ns / 1e6);
     row.memory_mib = static_cast<double>(ran.memory_bytes) / (1U << 20U);
@@ -113,9 +118,11 @@ std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapt
     const std::filesystem::path file = std::filesystem::path(options.folder) / (program + ".wasm");
     if (!std::filesystem::exists(file)) continue;  // its compiler is not installed
     double native_ms = 0;
-    if (const auto native = std::filesystem::path(options.folder) / program; std::filesystem::exists(native)) {
+    if (const auto native = std::filesystem::path(options.folder) / program;
+        std::filesystem::exists(native)) {
       ProgramRow row{.program = program, .engine = "native"};
-      for (int i = 0; i < options.repeats; ++i) row = keep(row, run_native(native, options.rounds, text_file));
+      for (int i = 0; i < options.repeats; ++i)
+        row = keep(row, run_native(native, options.rounds, text_file));
       row.to_native = 1;
       native_ms = row.run_ms;
       rows.push_back(row);
@@ -124,8 +131,10 @@ std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapt
     for (const EngineAdapter& adapter : adapters) {
       for (const std::string_view mode : adapter.modes) {
         ProgramRow row{.program = program, .engine = fmt::format("{} {}", adapter.name, mode)};
-        const std::unique_ptr<Runtime> runtime = take(adapter.make(
-            {.mode = std::string(mode), .instances_max = 8, .library_folder = options.library_folder}));
+        const std::unique_ptr<Runtime> runtime =
+            take(adapter.make({.mode = std::string(mode),
+                               .instances_max = 8,
+                               .library_folder = options.library_folder}));
         const double begin = processor_ns();
         const std::unique_ptr<CompiledModule> module = take(runtime->compile(bytes));
         row.compile_ms = (processor_ns() - begin) / 1e6;
@@ -141,12 +150,14 @@ std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapt
 }
 
 std::string table(const std::vector<ProgramRow>& rows) {
-  std::string text = fmt::format("| {:<12} | {:<22} | {:>10} | {:>10} | {:>10} | {:>10} |\n", "program", "engine",
-                                 "compile ms", "run ms", "to native", "memory MiB");
+  std::string text =
+      fmt::format("| {:<12} | {:<22} | {:>10} | {:>10} | {:>10} | {:>10} |\n", "program", "engine",
+                  "compile ms", "run ms", "to native", "memory MiB");
   text += "|---|---|--:|--:|--:|--:|\n";
   for (const ProgramRow& row : rows) {
-    text += fmt::format("| {:<12} | {:<22} | {:>10} | {:>10} | {:>10} | {:>10} |\n", row.program, row.engine,
-                        cell(row.compile_ms), cell(row.run_ms), cell(row.to_native), cell(row.memory_mib));
+    text += fmt::format("| {:<12} | {:<22} | {:>10} | {:>10} | {:>10} | {:>10} |\n", row.program,
+                        row.engine, cell(row.compile_ms), cell(row.run_ms), cell(row.to_native),
+                        cell(row.memory_mib));
   }
   return text;
 }
@@ -156,8 +167,8 @@ std::string json(const std::vector<ProgramRow>& rows) {
   for (const ProgramRow& row : rows) {
     text += fmt::format(
         R"({}{{"program":"{}","engine":"{}","compile_ms":{},"run_ms":{},"memory_mib":{},"to_native":{}}})",
-        text.empty() ? "" : ",\n  ", row.program, row.engine, row.compile_ms, row.run_ms, row.memory_mib,
-        row.to_native);
+        text.empty() ? "" : ",\n  ", row.program, row.engine, row.compile_ms, row.run_ms,
+        row.memory_mib, row.to_native);
   }
   return "[" + text + "]";
 }

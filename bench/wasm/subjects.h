@@ -18,14 +18,14 @@ namespace seam::bench {
 
 // What one time of each does. The numbers are what the libraries in Rust and Go are asked by.
 enum class Operation : std::uint32_t {
-  kCall = 0,            // add(i, 1), typed, without a deadline
-  kCallDeadline = 1,    // the same by a deadline in an hour
-  kCallUntyped = 2,     // the same through values that carry or know their types at run time
-  kRoundTrip = 3,       // once(i): the guest calls a host function that adds to the host's own state
-  kInstance = 4,        // instantiate, touch(i), drop
-  kCompile = 5,         // compile the larger module and drop it
-  kLoad = 6,            // load it from its compiled form and drop it
-  kCopy = 7,            // 64 KiB into the guest's memory and out of it
+  kCall = 0,          // add(i, 1), typed, without a deadline
+  kCallDeadline = 1,  // the same by a deadline in an hour
+  kCallUntyped = 2,   // the same through values that carry or know their types at run time
+  kRoundTrip = 3,     // once(i): the guest calls a host function that adds to the host's own state
+  kInstance = 4,      // instantiate, touch(i), drop
+  kCompile = 5,       // compile the larger module and drop it
+  kLoad = 6,          // load it from its compiled form and drop it
+  kCopy = 7,          // 64 KiB into the guest's memory and out of it
 };
 
 struct Guests {
@@ -70,7 +70,8 @@ class Starter {
   [[nodiscard]] virtual std::unique_ptr<Subject> finish(const Guests& guests) = 0;
 };
 
-[[nodiscard]] std::unique_ptr<Starter> ours(const wasm::EngineAdapter& adapter, const SubjectOptions& options);
+[[nodiscard]] std::unique_ptr<Starter> ours(const wasm::EngineAdapter& adapter,
+                                            const SubjectOptions& options);
 [[nodiscard]] std::unique_ptr<Starter> wasmtime_direct(const SubjectOptions& options);
 
 }  // namespace seam::bench

@@ -35,8 +35,10 @@ struct Counter {
   std::uint64_t sum = 0;
 };
 
-wasm_trap_t* count(void* /*env*/, wasmtime_caller_t* caller, wasmtime_val_raw_t* slots, std::size_t /*count*/) {
-  auto& counter = *static_cast<Counter*>(wasmtime_context_get_data(wasmtime_caller_context(caller)));
+wasm_trap_t* count(void* /*env*/, wasmtime_caller_t* caller, wasmtime_val_raw_t* slots,
+                   std::size_t /*count*/) {
+  auto& counter =
+      *static_cast<Counter*>(wasmtime_context_get_data(wasmtime_caller_context(caller)));
   counter.sum += static_cast<std::uint32_t>(slots[0].i32);
   slots[0].i32 = static_cast<std::int32_t>(counter.sum);
   return nullptr;
@@ -96,7 +98,8 @@ struct Engine {
 
   wasmtime_module_t* compile(const std::string& bytes) const {
     wasmtime_module_t* module = nullptr;
-    check(wasmtime_module_new(engine, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), &module));
+    check(wasmtime_module_new(engine, reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                              bytes.size(), &module));
     return module;
   }
 };
@@ -107,7 +110,8 @@ struct Instance {
   wasmtime_instance_t instance{};
 
   Instance(const Engine& engine, const wasmtime_instance_pre_t* pre, Counter& counter)
-      : store(wasmtime_store_new(engine.engine, &counter, nullptr)), context(wasmtime_store_context(store)) {
+      : store(wasmtime_store_new(engine.engine, &counter, nullptr)),
+        context(wasmtime_store_context(store)) {
     wasmtime_store_limiter(store, kMemoryMax, kTableMax, -1, -1, -1);
     wasmtime_store_epoch_deadline_callback(store, go_on, nullptr, nullptr);
     wasmtime_context_set_epoch_deadline(context, 1);
@@ -145,12 +149,14 @@ struct Instance {
     slots[0].i32 = a;
     slots[1].i32 = b;
     wasm_trap_t* trap = nullptr;
-    wasmtime_context_set_epoch_deadline(context, static_cast<std::uint64_t>((deadline - now) / kTick) + 1);
+    wasmtime_context_set_epoch_deadline(context,
+                                        static_cast<std::uint64_t>((deadline - now) / kTick) + 1);
     wasmtime_error_t* error = wasmtime_func_call_unchecked(context, &function, slots, 2, &trap);
     check(error, trap);
     return static_cast<std::uint32_t>(slots[0].i32);
   }
-  std::uint32_t call_checked(const wasmtime_func_t& function, std::int32_t a, std::int32_t b) const {
+  std::uint32_t call_checked(const wasmtime_func_t& function, std::int32_t a,
+                             std::int32_t b) const {
     wasmtime_val_t params[2];
     params[0].kind = params[1].kind = WASMTIME_I32;
     params[0].of.i32 = a;
@@ -166,9 +172,11 @@ struct Instance {
 
 class WasmtimeDirect final : public Subject {
  public:
-  WasmtimeDirect(std::unique_ptr<Engine> engine, const Guests& guests) : engine_(std::move(engine)), guests_(guests) {
+  WasmtimeDirect(std::unique_ptr<Engine> engine, const Guests& guests)
+      : engine_(std::move(engine)), guests_(guests) {
     wasm_functype_t* type = wasm_functype_new_1_1(wasm_valtype_new_i32(), wasm_valtype_new_i32());
-    check(wasmtime_linker_define_func_unchecked(engine_->linker, "env", 3, "count", 5, type, count, nullptr, nullptr));
+    check(wasmtime_linker_define_func_unchecked(engine_->linker, "env", 3, "count", 5, type, count,
+                                                nullptr, nullptr));
     wasm_functype_delete(type);
     small_ = engine_->compile(guests.small);
     check(wasmtime_linker_instantiate_pre(engine_->linker, small_, &pre_));
@@ -193,7 +201,8 @@ class WasmtimeDirect final : public Subject {
     std::uint64_t sum = 0;
     switch (operation) {
       case Operation::kCall:
-        for (std::uint64_t i = 0; i < times; ++i) sum += live_->call(add_, static_cast<std::int32_t>(i), 1);
+        for (std::uint64_t i = 0; i < times; ++i)
+          sum += live_->call(add_, static_cast<std::int32_t>(i), 1);
         break;
       case Operation::kCallDeadline: {
         const MonotonicTime deadline = MonotonicClock::now() + std::chrono::hours(1);
@@ -203,11 +212,13 @@ class WasmtimeDirect final : public Subject {
         break;
       }
       case Operation::kCallUntyped:
-        for (std::uint64_t i = 0; i < times; ++i) sum += live_->call_checked(add_, static_cast<std::int32_t>(i), 1);
+        for (std::uint64_t i = 0; i < times; ++i)
+          sum += live_->call_checked(add_, static_cast<std::int32_t>(i), 1);
         break;
       case Operation::kRoundTrip:
         counter_.sum = 0;
-        for (std::uint64_t i = 0; i < times; ++i) sum += live_->call(once_, static_cast<std::int32_t>(i), 0);
+        for (std::uint64_t i = 0; i < times; ++i)
+          sum += live_->call(once_, static_cast<std::int32_t>(i), 0);
         break;
       case Operation::kInstance:
         for (std::uint64_t i = 0; i < times; ++i) {
@@ -221,7 +232,8 @@ class WasmtimeDirect final : public Subject {
       case Operation::kLoad:
         for (std::uint64_t i = 0; i < times; ++i) {
           wasmtime_module_t* module = nullptr;
-          check(wasmtime_module_deserialize(engine_->engine, reinterpret_cast<const std::uint8_t*>(code_.data),
+          check(wasmtime_module_deserialize(engine_->engine,
+                                            reinterpret_cast<const std::uint8_t*>(code_.data),
                                             code_.size, &module));
           sum += drop(module);
         }
@@ -230,7 +242,8 @@ class WasmtimeDirect final : public Subject {
         std::array<std::uint8_t, kCopyBytes> bytes{};
         for (std::uint64_t i = 0; i < times; ++i) {
           bytes[i % kCopyBytes] = static_cast<std::uint8_t>(i);
-          if (wasmtime_memory_data_size(live_->context, &memory_) < kCopyBytes) throw std::runtime_error("too small");
+          if (wasmtime_memory_data_size(live_->context, &memory_) < kCopyBytes)
+            throw std::runtime_error("too small");
           std::uint8_t* data = wasmtime_memory_data(live_->context, &memory_);
           std::memcpy(data, bytes.data(), kCopyBytes);
           std::memcpy(bytes.data(), data, kCopyBytes);

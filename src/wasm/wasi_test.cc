@@ -1,83 +1,13 @@
 #include "wasm/wasi.h"
 
-#include <gtest/gtest.h>
-
-#include <cstring>
 #include <set>
+
+#include "wasm/wasi_testing.h"
 
 namespace seam::wasm {
 namespace {
 
-// Calls one host function as an engine would, with a memory of this test's.
-class WasiTest : public testing::Test {
- protected:
-  struct Call final : HostCall {
-    Call(std::vector<std::byte>& memory, WasiState& state) : HostCall(&state), memory_(memory) {}
-    std::span<std::byte> memory() override { return memory_; }
-    std::vector<std::byte>& memory_;
-  };
-
-  WasiTest() : memory_(65536) { add_wasi(host_); }
-
-  const HostFunction& function(std::string_view name) {
-    for (const HostFunction& function : host_.functions()) {
-      if (function.name == name) return function;
-    }
-    ADD_FAILURE() << "no " << name;
-    std::abort();
-  }
-
-  template <class... Args>
-  std::uint32_t call(std::string_view name, Args... args) {
-    const HostFunction& called = function(name);
-    std::vector<Value> slots = {Value::of(args)...};
-    EXPECT_EQ(called.type.params, (std::vector<ValueType>{value_type_of<Args>()...})) << name;
-    Call call(memory_, state_);
-    slots.resize(std::max<std::size_t>(slots.size(), 1));
-    called.invoke(called.callable.get(), call, slots.data());
-    error_ = call.error;
-    waits_until_ = call.waits_until();
-    return slots[0].as<std::uint32_t>();
-  }
-
-  template <class T>
-  T at(std::size_t offset) {
-    T value;
-    std::memcpy(&value, memory_.data() + offset, sizeof value);
-    return value;
-  }
-  template <class T>
-  void put(std::size_t offset, T value) {
-    std::memcpy(memory_.data() + offset, &value, sizeof value);
-  }
-  std::string text(std::size_t offset, std::size_t size) {
-    return {reinterpret_cast<const char*>(memory_.data()) + offset, size};
-  }
-  void put_text(std::size_t offset, std::string_view bytes) {
-    std::memcpy(memory_.data() + offset, bytes.data(), bytes.size());
-  }
-  // One vector {pointer, size} at `offset`.
-  void vector(std::size_t offset, std::uint32_t pointer, std::uint32_t size) {
-    put(offset, pointer);
-    put(offset + 4, size);
-  }
-  // A subscription to a clock.
-  void clock_subscription(std::size_t offset, std::uint64_t user_data, std::uint32_t id,
-                          std::uint64_t timeout, std::uint16_t flags) {
-    put<std::uint64_t>(offset, user_data);
-    put<std::uint8_t>(offset + 8, 0);
-    put<std::uint32_t>(offset + 16, id);
-    put<std::uint64_t>(offset + 24, timeout);
-    put<std::uint16_t>(offset + 40, flags);
-  }
-
-  static constexpr std::uint32_t kEnd = 65536;
-  HostModule host_;
-  WasiState state_;
-  std::vector<std::byte> memory_;
-  std::optional<Error> error_;
-  std::optional<Deadline> waits_until_;
-};
+using WasiTest = WasiFixture;
 
 constexpr std::uint32_t kOk = 0;
 constexpr std::uint32_t kBadf = 8;
@@ -89,8 +19,6 @@ constexpr std::uint32_t kNotsup = 58;
 constexpr std::uint32_t kSpipe = 70;
 using U32 = std::uint32_t;
 using U64 = std::uint64_t;
-
-U32 u(U32 number) { return number; }
 
 TEST_F(WasiTest, HasAll46FunctionsOfPreview1) {
   std::set<std::string> names;

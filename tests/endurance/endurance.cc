@@ -1,7 +1,9 @@
 // Does a thing to an engine a million times, and looks at what the process holds meanwhile:
 //
-//   build/release/tests/endurance/endurance                     every engine: 10^6 instances that are called and
-//                                                               dropped, 100,000 traps, 10,000 modules compiled
+//   build/release/tests/endurance/endurance                     every engine: 10^6 instances that
+//   are called and
+//                                                               dropped, 100,000 traps, 10,000
+//                                                               modules compiled
 //   … --engine wasmi --instances 10000 --traps 1000 --compiles 100
 //
 // The first tenth of each is warm-up. Then memory may not grow by more than --allowance MiB,
@@ -15,8 +17,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "endurance/workload.h"
 #include "endurance/engines.h"
+#include "endurance/workload.h"
 
 namespace seam::endurance {
 namespace {
@@ -34,8 +36,8 @@ constexpr int kSteps = 9;
 // A runtime with threads of its own starts one now and then when all it has are blocked.
 constexpr int kThreadsMore = 4;
 
-bool endure(std::string_view engine, std::string_view what, std::uint32_t times, double allowance_mib,
-            const std::function<std::string(std::uint32_t)>& work) {
+bool endure(std::string_view engine, std::string_view what, std::uint32_t times,
+            double allowance_mib, const std::function<std::string(std::uint32_t)>& work) {
   std::uint32_t done = 0;
   const auto run = [&](std::uint32_t until) {
     for (; done < until; ++done) {
@@ -49,29 +51,40 @@ bool endure(std::string_view engine, std::string_view what, std::uint32_t times,
   Holdings last = first;
   double most = first.memory_mib;
   for (int step = 1; step <= kSteps; ++step) {
-    run(static_cast<std::uint32_t>(std::uint64_t{times} * static_cast<std::uint64_t>(step + 1) / (kSteps + 1)));
+    run(static_cast<std::uint32_t>(std::uint64_t{times} * static_cast<std::uint64_t>(step + 1) /
+                                   (kSteps + 1)));
     last = holdings();
     most = std::max(most, last.memory_mib);
   }
   const double took = std::chrono::duration<double>(MonotonicClock::now() - begin).count();
-  const bool flat = last.memory_mib <= first.memory_mib + allowance_mib && last.descriptors <= first.descriptors &&
+  const bool flat = last.memory_mib <= first.memory_mib + allowance_mib &&
+                    last.descriptors <= first.descriptors &&
                     last.threads <= first.threads + kThreadsMore;
-  fmt::print("| {:<20} | {:<22} | {:>9} | {:>7.1f} | {:>7.1f} | {:>7.1f} | {:>7.1f} | {:>9} | {:>7} | {} |\n", engine, what,
-             times, took, first.memory_mib, most, last.memory_mib, fmt::format("{} → {}", first.descriptors, last.descriptors),
-             fmt::format("{} → {}", first.threads, last.threads), flat ? "flat" : "GREW");
+  fmt::print(
+      "| {:<20} | {:<22} | {:>9} | {:>7.1f} | {:>7.1f} | {:>7.1f} | {:>7.1f} | {:>9} | {:>7} | {} "
+      "|\n",
+      engine, what, times, took, first.memory_mib, most, last.memory_mib,
+      fmt::format("{} → {}", first.descriptors, last.descriptors),
+      fmt::format("{} → {}", first.threads, last.threads), flat ? "flat" : "GREW");
   (void)std::fflush(stdout);
   return flat;
 }
 
 int run(const Options& options) {
-  fmt::print("| engine | what | times | seconds | MiB after a tenth | most | at the end | descriptors | threads | |\n"
-             "|---|---|--:|--:|--:|--:|--:|--:|--:|---|\n");
+  fmt::print(
+      "| engine | what | times | seconds | MiB after a tenth | most | at the end | descriptors | "
+      "threads | |\n"
+      "|---|---|--:|--:|--:|--:|--:|--:|--:|---|\n");
   bool flat = true;
   for (const wasm::EngineAdapter& adapter : engines()) {
-    if (!options.engines.empty() && std::ranges::find(options.engines, adapter.name) == options.engines.end()) continue;
+    if (!options.engines.empty() &&
+        std::ranges::find(options.engines, adapter.name) == options.engines.end())
+      continue;
     for (const std::string_view mode : adapter.modes) {
       const std::string name = fmt::format("{} {}", adapter.name, mode);
-      const Workload workload(adapter, {.mode = std::string(mode), .instances_max = 16, .library_folder = options.libraries});
+      const Workload workload(
+          adapter,
+          {.mode = std::string(mode), .instances_max = 16, .library_folder = options.libraries});
       flat &= endure(name, "instantiate, call, drop", options.instances, options.allowance_mib,
                      [&](std::uint32_t i) { return workload.call(i); });
       flat &= endure(name, "trap", options.traps, options.allowance_mib,
@@ -94,7 +107,8 @@ int main(int argc, char** argv) {
   app.add_option("--instances", options.instances, "instantiated, called and dropped");
   app.add_option("--traps", options.traps, "each in an instance of its own");
   app.add_option("--compiles", options.compiles, "modules, each another");
-  app.add_option("--allowance", options.allowance_mib, "MiB that memory may grow by after the first tenth");
+  app.add_option("--allowance", options.allowance_mib,
+                 "MiB that memory may grow by after the first tenth");
   CLI11_PARSE(app, argc, argv);
   try {
     return seam::endurance::run(options);

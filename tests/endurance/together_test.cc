@@ -1,13 +1,14 @@
-// Several engines in one process: each on two threads, all at once, with traps and deadlines among the calls.
-// Goal: no engine's handlers, threads or signals harm another's. Method: every answer is known.
+// Several engines in one process: each on two threads, all at once, with traps and deadlines among
+// the calls. Goal: no engine's handlers, threads or signals harm another's. Method: every answer is
+// known.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <thread>
 #include <vector>
 
-#include "endurance/workload.h"
 #include "endurance/engines.h"
+#include "endurance/workload.h"
 
 namespace seam::endurance {
 namespace {
@@ -31,8 +32,10 @@ TEST(Together, EveryEngineOnTwoThreadsAtOnceGivesRightAnswersThroughout) {
   std::vector<std::pair<std::string, std::unique_ptr<Workload>>> workloads;
   for (const wasm::EngineAdapter& adapter : engines()) {
     for (const std::string_view mode : adapter.modes) {
-      const wasm::EngineOptions options{.mode = std::string(mode), .instances_max = 16, .library_folder = library_folder()};
-      workloads.emplace_back(std::string(adapter.name) + " " + std::string(mode), std::make_unique<Workload>(adapter, options));
+      const wasm::EngineOptions options{
+          .mode = std::string(mode), .instances_max = 16, .library_folder = library_folder()};
+      workloads.emplace_back(std::string(adapter.name) + " " + std::string(mode),
+                             std::make_unique<Workload>(adapter, options));
     }
   }
   ASSERT_GE(workloads.size(), 1U);

@@ -38,10 +38,10 @@ constexpr std::string_view kGuest = R"((module
   (func $deep (export "StackOverflow") (call $deep))
   (func (export "spin") (loop (br 0)))))";
 
-constexpr std::array kTraps = {
-    TrapKind::kUnreachable,     TrapKind::kMemoryOutOfBounds,      TrapKind::kTableOutOfBounds,
-    TrapKind::kIndirectCallToNull, TrapKind::kBadSignature,        TrapKind::kIntegerOverflow,
-    TrapKind::kIntegerDivisionByZero, TrapKind::kBadConversionToInteger};
+constexpr std::array kTraps = {TrapKind::kUnreachable,           TrapKind::kMemoryOutOfBounds,
+                               TrapKind::kTableOutOfBounds,      TrapKind::kIndirectCallToNull,
+                               TrapKind::kBadSignature,          TrapKind::kIntegerOverflow,
+                               TrapKind::kIntegerDivisionByZero, TrapKind::kBadConversionToInteger};
 constexpr std::uint32_t kTrapsToAStackOverflow = 50;  // which costs an engine more than the others
 
 std::string module_of(std::string_view text) {
@@ -58,7 +58,8 @@ T take(Outcome<T> outcome) {
 
 HostModule host() {
   HostModule module;
-  module.add("env", "host", [](HostCall& call, std::int32_t value) { return value ^ call.state<std::int32_t>(); });
+  module.add("env", "host",
+             [](HostCall& call, std::int32_t value) { return value ^ call.state<std::int32_t>(); });
   return module;
 }
 
@@ -92,7 +93,8 @@ std::string Workload::trap(std::uint32_t number) const {
   const Outcome<> outcome = (*instance)->function(to_string(kind))->call(Deadline::never());
   if (outcome) return fmt::format("{} gave no trap", to_string(kind));
   if (outcome.error().code != wasm::ErrorCode::kTrapped || outcome.error().trap != kind) {
-    return fmt::format("{} gave {} ({})", to_string(kind), told(outcome.error()), to_string(outcome.error().trap));
+    return fmt::format("{} gave {} ({})", to_string(kind), told(outcome.error()),
+                       to_string(outcome.error().trap));
   }
   return "";
 }
@@ -101,9 +103,9 @@ std::string Workload::compile(std::uint32_t number) const {
   // Built by hand, so that no text need be parsed: one function that gives `number`.
   static constexpr char kHead[] =
       "\0asm\1\0\0\0"
-      "\1\5\1\x60\0\1\x7f"    // types: () -> i32
+      "\1\5\1\x60\0\1\x7f"     // types: () -> i32
       "\3\2\1\0"               // functions: one of it
-      "\7\5\1\1f\0\0"         // exports: it, as "f"
+      "\7\5\1\1f\0\0"          // exports: it, as "f"
       "\x0a\x0a\1\x08\0\x41";  // code: i32.const
   std::string bytes(kHead, sizeof kHead - 1);
   for (int i = 0; i < 5; ++i) {  // a signed LEB128 of five bytes; the last holds the sign

@@ -1,6 +1,6 @@
 #pragma once
-// What the endurance runs and the test of several engines in one process do to an engine: calls with
-// answers that are known, traps of every kind, deadlines.
+// What the endurance runs and the test of several engines in one process do to an engine: calls
+// with answers that are known, traps of every kind, deadlines.
 //
 //   Workload workload(adapter, {.library_folder = folder});
 //   std::string wrong = workload.call(7);      // empty: as it should be
