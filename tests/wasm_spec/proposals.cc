@@ -14,7 +14,7 @@ class Walk {
  public:
   explicit Walk(std::string_view bytes) : bytes_(bytes) {}
 
-  std::set<std::string> run() {
+  ModuleNeeds run() {
     skip(8);  // magic and version
     while (ok_ && at_ < bytes_.size()) {
       const std::uint8_t id = byte();
@@ -30,7 +30,7 @@ class Walk {
   }
 
  private:
-  void add(const char* proposal) { found_.insert(proposal); }
+  void add(const char* proposal) { found_.proposals.insert(proposal); }
 
   std::uint8_t byte() {
     if (at_ >= bytes_.size()) ok_ = false;
@@ -56,7 +56,12 @@ class Walk {
   void numbers(int count) {
     while (count-- > 0) number();
   }
-  void name() { skip(number()); }
+  std::string_view name() {
+    const std::uint64_t size = number();
+    const std::size_t begin = at_;
+    skip(size);
+    return ok_ ? bytes_.substr(begin, size) : std::string_view();
+  }
   template <class Each>
   void vector(Each each) {
     for (std::uint64_t left = number(); ok_ && left > 0; --left) each();
@@ -201,7 +206,7 @@ class Walk {
     }
   }
   void import() {
-    name();
+    found_.modules.emplace(name());
     name();
     switch (byte()) {
       case 0:
@@ -486,13 +491,11 @@ class Walk {
   bool constant_ = false;
   std::uint64_t memories_ = 0;
   std::uint64_t imported_globals_ = 0;
-  std::set<std::string> found_;
+  ModuleNeeds found_;
 };
 
 }  // namespace
 
-std::set<std::string> proposals_of(std::string_view module_bytes) {
-  return Walk(module_bytes).run();
-}
+ModuleNeeds needs_of(std::string_view module_bytes) { return Walk(module_bytes).run(); }
 
 }  // namespace seam::wasm

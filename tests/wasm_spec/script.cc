@@ -97,7 +97,7 @@ class Script {
     }
     for (const boost::json::value& each : script.at("commands").as_array()) {
       const object& command = each.as_object();
-      Verdict verdict = run(command);
+      Verdict verdict = excused(command, run(command));
       if (verdict.kind == Verdict::Kind::kPassed) {
         ++result.passed;
       } else if (verdict.kind == Verdict::Kind::kSkipped) {
@@ -117,6 +117,7 @@ class Script {
   struct Instance {
     std::unique_ptr<ModuleInstance> instance;  // or
     std::string why_not;                       // there is none
+    std::string untouched_by = {};  // why a module that could have written into it was not taken
   };
   struct Registered {
     std::string name;
@@ -130,6 +131,15 @@ class Script {
       registered_.push_back({"spectest", &instances_.back()});
     }
     return {};
+  }
+
+  // What fails because a module before it was skipped is skipped as well.
+  Verdict excused(const object& command, Verdict verdict) {
+    const boost::json::value* action = command.if_contains("action");
+    if (verdict.kind != Verdict::Kind::kFailed || action == nullptr) return verdict;
+    const Instance* instance = instance_named(text_at(action->as_object(), "module"));
+    if (instance == nullptr || instance->untouched_by.empty()) return verdict;
+    return skipped(instance->untouched_by);
   }
 
   Verdict run(const object& command) {
@@ -168,23 +178,24 @@ class Script {
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
 
+  static inline const std::string kWrong = "!";  // before a reason that is the engine's fault
   static constexpr std::string_view kText = "the text format, which engines do not read";
 
-  Module compile(std::string_view bytes) const {
+  Module compile(std::string_view bytes) {
     Outcome<std::unique_ptr<CompiledModule>> compiled = test_.runtime_.compile(bytes);
     if (compiled) return {std::move(*compiled), {}};
     if (compiled.error().code == ErrorCode::kLimitExceeded)
       return {nullptr, "a memory or table over the engine's limit"};
-    const std::string lacks = lacking(bytes);
-    if (compiled.error().code == ErrorCode::kModuleCompileFailed && !lacks.empty())
-      return {nullptr, lacks};
-    return {nullptr, "!" + describe(compiled.error())};
-  }
-  // What it needs and the engine does not claim.
-  std::string lacking(std::string_view bytes) const {
+    const ModuleNeeds needs = needs_of(bytes);
     std::vector<std::string> lacks;
-    std::ranges::set_difference(proposals_of(bytes), test_.proposals_, std::back_inserter(lacks));
-    return lacks.empty() ? "" : fmt::format("needs {}", fmt::join(lacks, ", "));
+    std::ranges::set_difference(needs.proposals, test_.proposals_, std::back_inserter(lacks));
+    if (compiled.error().code != ErrorCode::kModuleCompileFailed || lacks.empty())
+      return {nullptr, kWrong + describe(compiled.error())};
+    Module module{nullptr, fmt::format("needs {}", fmt::join(lacks, ", "))};
+    for (const Registered& each : registered_) {
+      if (needs.modules.contains(each.name)) each.instance->untouched_by = module.why_not;
+    }
+    return module;
   }
 
   Module& define(const object& command) {
@@ -194,8 +205,8 @@ class Script {
     return modules_.back();
   }
   static Verdict refused(const Module& module) {
-    return module.why_not.starts_with('!') ? failed(module.why_not.substr(1))
-                                           : skipped(module.why_not);
+    return module.why_not.starts_with(kWrong) ? failed(module.why_not.substr(kWrong.size()))
+                                              : skipped(module.why_not);
   }
 
   Outcome<std::unique_ptr<ModuleInstance>> instantiate(const CompiledModule& module) {
@@ -206,12 +217,13 @@ class Script {
     }
     return test_.runtime_.instantiate_linked(module, test_.host_, linked, {.limits = kLimits}, {});
   }
-  // Why one that the module imports from is not there.
+  // Why one that the module imports from is not there, or not what it should be.
   std::string missing_import(const CompiledModule& module) const {
     for (const ExternType& import : module.imports()) {
       for (const Registered& each : registered_) {
-        if (each.name == import.module && each.instance->instance == nullptr)
-          return each.instance->why_not;
+        if (each.name != import.module) continue;
+        if (each.instance->instance == nullptr) return each.instance->why_not;
+        if (!each.instance->untouched_by.empty()) return each.instance->untouched_by;
       }
       if (import.module == "spectest" && import.name == "table64" && !test_.has("memory64"))
         return "needs memory64";

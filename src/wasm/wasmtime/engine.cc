@@ -15,7 +15,7 @@ constexpr milliseconds kTick{1};
 constexpr int kIdleTicksBeforeSleep = 50;  // waking costs a call some microseconds
 constexpr std::uint64_t kGiB = 1ULL << 30U;
 constexpr std::uint64_t kSlotBytes = 4 * kGiB + (64U << 20U);  // a 32-bit memory and its guard
-constexpr std::uint32_t kTablesPerModule = 4;
+constexpr std::uint32_t kTablesPerModule = 16;
 constexpr std::size_t kTableElementsMax = 20'000;
 constexpr std::uint32_t kInstancesMin = 8;
 
@@ -155,7 +155,9 @@ class WasmtimeRuntime final : public Runtime {
       Error taken = take_error(error, ErrorCode::kModuleCompileFailed);
       // The pool refuses a module that begins larger than any slot before it is asked for an
       // instance.
-      if (taken.message.contains("which exceeds the limit")) taken.code = ErrorCode::kLimitExceeded;
+      if (taken.message.contains("which exceeds the limit") ||
+          taken.message.contains("does not fit in pooling allocator requirements"))
+        taken.code = ErrorCode::kLimitExceeded;
       return std::unexpected(std::move(taken));
     }
     return std::make_unique<WasmtimeModule>(engine_, module);
