@@ -92,6 +92,7 @@ class Ours final : public Subject {
         for (std::uint64_t i = 0; i < times; ++i) {
           bytes[i % kCopyBytes] = static_cast<std::byte>(i);
           take(memory_->write(0, bytes));
+          touch_memory();
           const std::span<const std::byte> read = take(memory_->read(0, kCopyBytes));
           std::memcpy(bytes.data(), read.data(), kCopyBytes);
           sum += static_cast<std::uint64_t>(bytes[i % kCopyBytes]);

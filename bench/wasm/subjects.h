@@ -46,6 +46,10 @@ inline constexpr std::string_view kGuest = R"((module
   (func (export "touch") (param i32) (result i32)
     (i32.store (i32.const 2048) (local.get 0)) (i32.load (i32.const 2048)))))";
 
+// Between the two halves of a copy, so that the compiler does not find that the second undoes
+// nothing.
+inline void touch_memory() { asm volatile("" ::: "memory"); }
+
 class Subject {
  public:
   virtual ~Subject() = default;

@@ -246,6 +246,7 @@ class WasmtimeDirect final : public Subject {
             throw std::runtime_error("too small");
           std::uint8_t* data = wasmtime_memory_data(live_->context, &memory_);
           std::memcpy(data, bytes.data(), kCopyBytes);
+          touch_memory();
           std::memcpy(bytes.data(), data, kCopyBytes);
           sum += bytes[i % kCopyBytes];
         }

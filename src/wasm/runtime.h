@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -102,31 +103,55 @@ class FunctionInstance {
   [[nodiscard]] virtual Outcome<std::unique_ptr<Execution>> start(
       Interruption interruption, std::span<const Value> params) = 0;
 
-  // A typed call: the types are compared each time, which costs two loads.
+  // A typed call: what the types come to is compared each time, which costs one load.
   // errors    kInvalidConfiguration   the function's type is another; the message gives both
   template <class R = void, GuestNumber... Args>
   [[nodiscard]] Outcome<R> call(Deadline deadline, Args... args) {
-    constexpr std::array<ValueType, sizeof...(Args)> params = {value_type_of<Args>()...};
-    if (!has_params(params)) return std::unexpected(wrong_type());
+    if (signature_ != signature_of<R, Args...>() && !has_type<R, Args...>())
+      return std::unexpected(wrong_type());
     std::array<Value, std::max<std::size_t>(sizeof...(Args), 1)> slots = {Value::of(args)...};
+    Outcome<> outcome = call(Interruption{deadline, {}}, slots);
+    if (!outcome) return std::unexpected(std::move(outcome).error());
     if constexpr (std::is_void_v<R>) {
-      if (!type().results.empty()) return std::unexpected(wrong_type());
-      return call(Interruption{deadline, {}}, slots);
+      return {};
     } else {
-      if (type().results.size() != 1 || type().results[0] != value_type_of<R>()) {
-        return std::unexpected(wrong_type());
-      }
-      Outcome<> outcome = call(Interruption{deadline, {}}, slots);
-      if (!outcome) return std::unexpected(std::move(outcome).error());
       return slots[0].template as<R>();
     }
   }
 
  private:
-  [[nodiscard]] bool has_params(std::span<const ValueType> params) const {
-    return std::ranges::equal(type().params, params);
+  // A number for each list of C++ types that is not zero: base 8, the result first. Zero where that
+  // would not fit, so that has_type() is asked each time.
+  template <class R, GuestNumber... Args>
+  [[nodiscard]] static constexpr std::uint64_t signature_of() {
+    if (sizeof...(Args) > 19) return 0;
+    std::uint64_t number = 1;
+    const auto add = [&](std::uint64_t digit) { number = number * 8 + digit; };
+    if constexpr (std::is_void_v<R>) {
+      add(7);
+    } else {
+      add(static_cast<std::uint64_t>(value_type_of<R>()));
+    }
+    (add(static_cast<std::uint64_t>(value_type_of<Args>())), ...);
+    return number;
+  }
+  // Compares type itself, and remembers that it is so.
+  template <class R, GuestNumber... Args>
+  [[nodiscard]] bool has_type() {
+    constexpr std::array<ValueType, sizeof...(Args)> params = {value_type_of<Args>()...};
+    const FunctionType& mine = type();
+    if (!std::ranges::equal(mine.params, params)) return false;
+    if constexpr (std::is_void_v<R>) {
+      if (!mine.results.empty()) return false;
+    } else {
+      if (mine.results.size() != 1 || mine.results[0] != value_type_of<R>()) return false;
+    }
+    signature_ = signature_of<R, Args...>();
+    return true;
   }
   [[nodiscard]] Error wrong_type() const;
+
+  std::uint64_t signature_ = 1;  // of the typed calls that suit; 1 is none's
 };
 
 // One instance. One thread at a time.

@@ -202,8 +202,8 @@ EpochTicker::~EpochTicker() {
 }
 
 void EpochTicker::wake() {
+  if (state_.exchange(State::kBusy) != State::kAsleep) return;
   const std::lock_guard lock(mutex_);
-  asleep_ = false;
   wakened_.notify_one();
 }
 
@@ -211,18 +211,25 @@ void EpochTicker::tick() {
   int idle = 0;
   while (!stopping_) {
     std::this_thread::sleep_for(kTick);
-    if (running_ > 0) {
-      wasmtime_engine_increment_epoch(engine_);
-      idle = 0;
-    } else if (++idle >= kIdleTicksBeforeSleep) {
-      std::unique_lock lock(mutex_);
-      asleep_ = true;
-      // One that entered before it could see asleep_ is seen here; one that enters later wakes us.
-      if (running_ == 0 && !stopping_) wakened_.wait(lock, [this] { return !asleep_; });
-      asleep_ = false;
-      idle = 0;
-    }
+    wasmtime_engine_increment_epoch(engine_);
+    const bool busy = state_.exchange(State::kIdle) == State::kBusy || long_runs_ > 0;
+    idle = busy ? 0 : idle + 1;
+    if (idle < kIdleTicksBeforeSleep) continue;
+    sleep();
+    idle = 0;
   }
+}
+
+void EpochTicker::sleep() {
+  std::unique_lock lock(mutex_);
+  State idle = State::kIdle;
+  if (!state_.compare_exchange_strong(idle, State::kAsleep)) return;  // one has just entered
+  // One that was counted before it could see kAsleep is seen here; one that is later wakes us.
+  if (long_runs_ > 0 || stopping_) {
+    state_ = State::kBusy;
+    return;
+  }
+  wakened_.wait(lock, [this] { return state_ != State::kAsleep; });
 }
 
 Engine::~Engine() {

@@ -17,8 +17,14 @@ struct wasm_trap_t;
 
 namespace seam::wasm {
 
-// Advances the engine's epoch every millisecond while a guest runs, and sleeps when none has for a
+// Advances the engine's epoch every millisecond while guests run, and sleeps when none has for a
 // while. Any thread.
+//
+// A guest's call can be as short as two atomic increments, so a run that begins pays one load: it
+// only looks whether the ticker knows already that there is work. Whoever looks and is then held up
+// by the kernel may find the ticker asleep, but not before the epoch has passed the guest's own
+// deadline, which was set before it looked: so the guest comes to on_epoch(), and there each run of
+// more than a tick is counted. While one is counted the ticker does not sleep.
 class EpochTicker {
  public:
   explicit EpochTicker(wasm_engine_t* engine);
@@ -26,20 +32,28 @@ class EpochTicker {
   EpochTicker(const EpochTicker&) = delete;
   EpochTicker& operator=(const EpochTicker&) = delete;
 
-  // A guest begins or ends to run.
+  // A guest begins to run, whose epoch deadline lies at most a tick ahead.
   void enter() {
-    running_.fetch_add(1);
-    if (asleep_.load()) wake();
+    if (state_.load(std::memory_order_relaxed) != State::kBusy) wake();
   }
-  void leave() { running_.fetch_sub(1); }
+  // A guest has run for a tick and goes on; leave_long() when it ends or yields.
+  void enter_long() {
+    long_runs_.fetch_add(1);
+    if (state_.load() != State::kBusy) wake();
+  }
+  void leave_long() { long_runs_.fetch_sub(1); }
 
  private:
+  // kBusy: somebody has entered since the last tick.
+  enum class State : std::uint8_t { kBusy, kIdle, kAsleep };
+
   void wake();
   void tick();
+  void sleep();
 
   wasm_engine_t* engine_;
-  std::atomic<std::int64_t> running_{0};
-  std::atomic<bool> asleep_{false};
+  std::atomic<State> state_{State::kIdle};
+  std::atomic<std::int64_t> long_runs_{0};
   std::mutex mutex_;  // held only to sleep and to wake
   std::condition_variable wakened_;
   std::atomic<bool> stopping_{false};

@@ -107,12 +107,9 @@ class WasmtimeExecution : public Execution {
       abandon();
       return true;
     }
-    EpochTicker& ticker = *store_.engine.ticker;
     store_.sliced = true;
     store_.slice_end = MonotonicClock::now() + slice;
-    ticker.enter();
-    const bool done = wasmtime_call_future_poll(future_);
-    ticker.leave();
+    const bool done = poll();
     store_.sliced = false;
     if (done) {
       wasmtime_call_future_delete(std::exchange(future_, nullptr));
@@ -123,7 +120,7 @@ class WasmtimeExecution : public Execution {
 
   MonotonicTime ready_at() const override {
     if (!store_.waits_until) return {};
-    return std::min(*store_.waits_until, store_.interruption.deadline.at);
+    return std::min(*store_.waits_until, store_.interruption->deadline.at);
   }
 
   Outcome<> outcome() override {
@@ -140,6 +137,10 @@ class WasmtimeExecution : public Execution {
 
  protected:
   virtual void finish() = 0;
+  bool poll() {
+    const Running running(store_);
+    return wasmtime_call_future_poll(future_);
+  }
   // Unwinds the guest where it stands.
   void abandon() {
     if (future_ != nullptr) wasmtime_call_future_delete(std::exchange(future_, nullptr));
@@ -208,12 +209,16 @@ class WasmtimeCall final : public WasmtimeExecution {
 class WasmtimeFunction final : public FunctionInstance {
  public:
   WasmtimeFunction(Store& store, const wasmtime_func_t& function, const FunctionType& type)
-      : store_(store), function_(function), type_(type), has_references_(has_references(type)) {}
+      : store_(store),
+        function_(function),
+        type_(type),
+        slots_(type.slots()),
+        has_references_(has_references(type)) {}
 
   const FunctionType& type() const override { return type_; }
 
   Outcome<> call(const Interruption& interruption, std::span<Value> slots) override {
-    if (slots.size() < type_.slots()) return std::unexpected(too_few(slots.size()));
+    if (slots.size() < slots_) return std::unexpected(too_few(slots.size()));
     // wasmtime's own unchecked form of a reference is not ours.
     if (store_.waits || has_references_) {
       SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, start(interruption, slots));
@@ -221,15 +226,16 @@ class WasmtimeFunction final : public FunctionInstance {
       std::ranges::copy(execution->results(), slots.begin());
       return {};
     }
-    store_.begin(interruption);
+    store_.begin_borrowed(interruption);
     if (store_.interrupted()) return std::unexpected(*std::exchange(store_.failure, std::nullopt));
-    EpochTicker& ticker = *store_.engine.ticker;
     wasm_trap_t* trap = nullptr;
-    ticker.enter();
-    wasmtime_error_t* error = wasmtime_func_call_unchecked(
-        store_.context, &function_, reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
-        slots.size(), &trap);
-    ticker.leave();
+    wasmtime_error_t* error = nullptr;
+    {
+      const Running running(store_);
+      error = wasmtime_func_call_unchecked(
+          store_.context, &function_, reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
+          slots.size(), &trap);
+    }
     if (error != nullptr || trap != nullptr)
       return std::unexpected(store_.take_failure(error, trap));
     return {};
@@ -278,6 +284,7 @@ class WasmtimeFunction final : public FunctionInstance {
   Store& store_;
   wasmtime_func_t function_;
   const FunctionType& type_;  // the instance's
+  std::size_t slots_;         // that a call needs
   bool has_references_;
 };
 

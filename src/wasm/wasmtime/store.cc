@@ -134,6 +134,7 @@ Store::Store(Engine& engine_, const InstanceOptions& options)
   wasmtime_store_limiter(store, static_cast<std::int64_t>(options.limits.memory_bytes_max),
                          options.limits.table_elements_max, -1, -1, -1);
   wasmtime_store_epoch_deadline_callback(store, on_epoch, this, nullptr);
+  wasmtime_context_set_epoch_deadline(context, kTicksBetweenLooks);
   if (engine.fuel) {
     const std::uint64_t fuel =
         options.limits.fuel.value_or(std::numeric_limits<std::int64_t>::max());
@@ -147,13 +148,12 @@ Store::~Store() {
   wasmtime_store_delete(store);
 }
 
-bool Store::interrupted() {
-  if (interruption.cancelled.stop_requested()) {
+void Store::set_interrupted() {
+  if (interruption->cancelled.stop_requested()) {
     failure = Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
-  } else if (interruption.deadline.passed(MonotonicClock::now())) {
+  } else {
     failure = Error{.code = ErrorCode::kDeadlineExceeded, .message = "its time is up"};
   }
-  return failure.has_value();
 }
 
 Error Store::take_failure(wasmtime_error_t* error, wasm_trap_t* trap) {
@@ -177,6 +177,10 @@ Error Store::take_failure(wasmtime_error_t* error, wasm_trap_t* trap) {
 wasmtime_error_t* Store::on_epoch(wasmtime_context_t* /*context*/, void* data, std::uint64_t* delta,
                                   wasmtime_update_deadline_kind_t* kind) {
   auto& self = *static_cast<Store*>(data);
+  if (!self.counted) {
+    self.counted = true;
+    self.engine.ticker->enter_long();
+  }
   if (self.interrupted()) return wasmtime_error_new("interrupted");
   *delta = kTicksBetweenLooks;
   *kind = self.sliced && MonotonicClock::now() >= self.slice_end

@@ -2,11 +2,11 @@
 // A store: what one instance runs in, or several that are linked with each other. How a guest is
 // interrupted and sliced is told here.
 //
-// Every run, on a fiber or not, begins with an epoch deadline of one tick. When the ticker advances
-// the epoch, the guest's next loop or call enters on_epoch(), which looks at the caller's deadline
-// and cancellation, and then either lets the guest go on for another tick or, on a fiber whose
-// slice is over, yields to whoever resumed it. So a guest that spins is noticed within about two
-// milliseconds, and one that runs for less than a tick never pays.
+// A store's epoch deadline is never more than one tick ahead. Once the ticker has advanced the
+// epoch, the guest's next loop or call enters on_epoch(), which looks at the caller's deadline and
+// cancellation, and then either lets the guest go on for another tick or, on a fiber whose slice is
+// over, yields to whoever resumed it. So a guest that spins is noticed within about two
+// milliseconds, and of calls that take less than a tick one in a tick pays.
 
 #include <wasmtime.h>
 
@@ -51,14 +51,24 @@ class Store {
   Store& operator=(const Store&) = delete;
   ~Store();
 
-  // A run begins.
+  // A run begins, which `by` can end. The former keeps it, the latter borrows it for the run.
   void begin(Interruption by) {
-    interruption = std::move(by);
+    kept = std::move(by);
+    begin_borrowed(kept);
+  }
+  void begin_borrowed(const Interruption& by) {
+    interruption = &by;
     failure.reset();
-    wasmtime_context_set_epoch_deadline(context, kTicksBetweenLooks);
   }
   // Whether the caller wants no more of it; then `failure` says why.
-  bool interrupted();
+  bool interrupted() {
+    if (!interruption->cancelled.stop_requested() &&
+        (interruption->deadline == Deadline::never() ||
+         !interruption->deadline.passed(MonotonicClock::now())))
+      return false;
+    set_interrupted();
+    return true;
+  }
   // Puts whatever ended the run in one Error; `failure` first, for it is the cause.
   Error take_failure(wasmtime_error_t* error, wasm_trap_t* trap);
 
@@ -76,15 +86,34 @@ class Store {
   std::vector<std::unique_ptr<Bound>> bound;
 
   // Of the run in progress.
-  Interruption interruption;
+  Interruption kept;
+  const Interruption* interruption = &kept;
+  bool counted = false;           // by the ticker, as a run of more than a tick
   std::optional<Error> failure;  // ended from outside or by a host function
   std::optional<MonotonicTime> waits_until;
   bool sliced = false;
   MonotonicTime slice_end;
 
  private:
+  void set_interrupted();
   static wasmtime_error_t* on_epoch(wasmtime_context_t* context, void* data, std::uint64_t* delta,
                                     wasmtime_update_deadline_kind_t* kind);
+};
+
+// While the guest runs.
+class Running {
+ public:
+  explicit Running(Store& store) : store_(store) { store.engine.ticker->enter(); }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    if (!store_.counted) return;
+    store_.counted = false;
+    store_.engine.ticker->leave_long();
+  }
+
+ private:
+  Store& store_;
 };
 
 }  // namespace seam::wasm
