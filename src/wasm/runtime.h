@@ -107,11 +107,12 @@ class FunctionInstance {
   // errors    kInvalidConfiguration   the function's type is another; the message gives both
   template <class R = void, GuestNumber... Args>
   [[nodiscard]] Outcome<R> call(Deadline deadline, Args... args) {
-    if (signature_ != signature_of<R, Args...>() && !has_type<R, Args...>())
+    if (signature_ != signature_of<R, Args...>() && !has_type<R, Args...>()) [[unlikely]]
       return std::unexpected(wrong_type());
     std::array<Value, std::max<std::size_t>(sizeof...(Args), 1)> slots = {Value::of(args)...};
     Outcome<> outcome = call(Interruption{deadline, {}}, slots);
-    if (!outcome) return std::unexpected(std::move(outcome).error());
+    if (!outcome) [[unlikely]]
+      return std::unexpected(std::move(outcome).error());
     if constexpr (std::is_void_v<R>) {
       return {};
     } else {

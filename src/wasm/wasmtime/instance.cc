@@ -218,16 +218,12 @@ class WasmtimeFunction final : public FunctionInstance {
   const FunctionType& type() const override { return type_; }
 
   Outcome<> call(const Interruption& interruption, std::span<Value> slots) override {
-    if (slots.size() < slots_) return std::unexpected(too_few(slots.size()));
     // wasmtime's own unchecked form of a reference is not ours.
-    if (store_.waits || has_references_) {
-      SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, start(interruption, slots));
-      SEAM_RETURN_IF_ERROR(run_to_end(*execution));
-      std::ranges::copy(execution->results(), slots.begin());
-      return {};
-    }
+    if (slots.size() < slots_ || store_.waits || has_references_) [[unlikely]]
+      return call_on_fiber(interruption, slots);
     store_.begin_borrowed(interruption);
-    if (store_.interrupted()) return std::unexpected(*std::exchange(store_.failure, std::nullopt));
+    if (store_.interrupted()) [[unlikely]]
+      return failed(nullptr, nullptr);
     wasm_trap_t* trap = nullptr;
     wasmtime_error_t* error = nullptr;
     {
@@ -236,8 +232,8 @@ class WasmtimeFunction final : public FunctionInstance {
           store_.context, &function_, reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
           slots.size(), &trap);
     }
-    if (error != nullptr || trap != nullptr)
-      return std::unexpected(store_.take_failure(error, trap));
+    if (error != nullptr || trap != nullptr) [[unlikely]]
+      return failed(error, trap);
     return {};
   }
 
@@ -274,6 +270,20 @@ class WasmtimeFunction final : public FunctionInstance {
   }
   static void unroot(std::vector<wasmtime_val_t>& values) {
     for (wasmtime_val_t& value : values) wasmtime_val_unroot(&value);
+  }
+  // What few calls come to is kept apart from call(), whose frame stays small by it.
+  [[gnu::noinline]] Outcome<> call_on_fiber(const Interruption& interruption,
+                                            std::span<Value> slots) {
+    if (slots.size() < slots_) return std::unexpected(too_few(slots.size()));
+    SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, start(interruption, slots));
+    SEAM_RETURN_IF_ERROR(run_to_end(*execution));
+    std::ranges::copy(execution->results(), slots.begin());
+    return {};
+  }
+  [[gnu::noinline]] Outcome<> failed(wasmtime_error_t* error, wasm_trap_t* trap) {
+    if (error == nullptr && trap == nullptr)  // ended before it began
+      return std::unexpected(*std::exchange(store_.failure, std::nullopt));
+    return std::unexpected(store_.take_failure(error, trap));
   }
   Error too_few(std::size_t given) const {
     return {.code = ErrorCode::kInvalidConfiguration,

@@ -156,6 +156,8 @@ void Store::set_interrupted() {
   }
 }
 
+void Store::forget_failure() { failure.reset(); }
+
 Error Store::take_failure(wasmtime_error_t* error, wasm_trap_t* trap) {
   Error taken = trap != nullptr ? take_trap(trap) : take_error(error, ErrorCode::kTrapped);
   if (failure) {

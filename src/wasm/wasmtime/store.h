@@ -58,7 +58,8 @@ class Store {
   }
   void begin_borrowed(const Interruption& by) {
     interruption = &by;
-    failure.reset();
+    if (failure) [[unlikely]]
+      forget_failure();
   }
   // Whether the caller wants no more of it; then `failure` says why.
   bool interrupted() {
@@ -96,6 +97,7 @@ class Store {
 
  private:
   void set_interrupted();
+  void forget_failure();
   static wasmtime_error_t* on_epoch(wasmtime_context_t* context, void* data, std::uint64_t* delta,
                                     wasmtime_update_deadline_kind_t* kind);
 };
