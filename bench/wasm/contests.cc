@@ -5,7 +5,7 @@
 namespace seam::bench {
 std::vector<wasm::EngineAdapter> adapters() { return {wasm::wasmtime_adapter()}; }
 
-std::vector<Contest> contests(const SubjectOptions& common, const std::string& /*direct_folder*/) {
+std::vector<Contest> contests(const SubjectOptions& common) {
   std::vector<Contest> all;
   const auto add = [&](const wasm::EngineAdapter& adapter, auto direct) {
     for (const std::string_view mode : adapter.modes) {

@@ -1,7 +1,6 @@
 #pragma once
 // The engines of the benchmark, each with what is written on its own API. A new engine is one line.
 
-#include <string>
 #include <vector>
 
 #include "gates.h"

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <stdio.h>
 
-#include <fstream>
 #include <stdexcept>
 
 namespace seam::bench {
@@ -90,9 +89,9 @@ double take_sample(const Contest& contest, const Guests& guests, std::string_vie
   if (what == "start-up") return processor_ns() - begin;
   const std::unique_ptr<Subject> subject = starter->finish(guests);
   subject->keep_instances(1);  // what is made once for all
-  const double before = own_bytes();
+  const double before = subject->own_bytes();
   subject->keep_instances(instances - 1);
-  return own_bytes() - before;
+  return subject->own_bytes() - before;
 }
 
 std::vector<Row> measure_gates(const Contest& contest, const Guests& guests,
@@ -109,13 +108,16 @@ std::vector<Row> measure_gates(const Contest& contest, const Guests& guests,
   };
   {
     const auto side = [&](const std::unique_ptr<Starter>& starter) {
-      starter->start();
+      (void)starter->start();
       return starter->finish(guests);
     };
+    const std::unique_ptr<Starter> own = contest.direct(contest.options);
+    if (own == nullptr) return {};
+    const std::unique_ptr<Subject> direct = side(own);
     const std::unique_ptr<Subject> of_ours = side(ours(contest.adapter, contest.options));
-    const std::unique_ptr<Subject> direct = side(contest.direct(contest.options));
     const bool caches = contest.adapter.capabilities(contest.options.mode).code_cache;
     for (const Kind& kind : kKinds) {
+      if (!options.work.empty() && options.work != kind.work) continue;
       if (kind.operation == Operation::kLoad && !caches) continue;
       const auto work = [&](Subject& subject) {
         return [&subject, operation = kind.operation](std::uint64_t times) {

@@ -27,6 +27,7 @@ struct Options {
   std::string larger;
   std::string json_file;
   std::string only;
+  std::string work;
   std::string sample;
   std::string side;
   bool smoke = false;
@@ -54,9 +55,9 @@ bool wanted(const Options& options, std::string_view engine) {
 
 std::vector<Row> all_gates(const Options& options, const std::string& program) {
   const Guests guests = guests_of(options);
-  const SubjectOptions common{.mode = {}, .library_folder = options.libraries};
+  const SubjectOptions common{.mode = {}, .library_folder = options.libraries, .direct_folder = options.direct};
   std::vector<Row> rows;
-  for (const Contest& contest : contests(common, options.direct)) {
+  for (const Contest& contest : contests(common)) {
     if (!wanted(options, contest.adapter.name)) continue;
     if (!options.mode.empty() && contest.options.mode != options.mode) continue;
     if (!options.sample.empty()) {
@@ -70,6 +71,7 @@ std::vector<Row> all_gates(const Options& options, const std::string& program) {
                       {.effort = {.blocks = options.blocks, .block_ns = options.smoke ? 2e4 : 1e6},
                        .samples = options.samples,
                        .instances_live = options.instances,
+                       .work = options.work,
                        .program = program,
                        .sample_args = {"--larger", options.larger, "--libraries", options.libraries,
                                        "--direct", options.direct}});
@@ -126,6 +128,7 @@ int main(int argc, char** argv) {
   app.add_option("--programs", options.programs,
                  "folder of the programs of guests/programs, built");
   app.add_option("--larger", options.larger, "the module that is compiled and loaded")->required();
+  app.add_option("--work", options.work, "only this kind of work, as the table names it");
   app.add_option("--json", options.json_file, "write all figures to this file too");
   app.add_option("--blocks", options.blocks, "pairs of blocks for each kind of work")
       ->check(CLI::Range(3, 100'000));

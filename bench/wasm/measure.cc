@@ -14,12 +14,6 @@ namespace {
 constexpr int kResamples = 2000;
 constexpr std::uint64_t kTimesMax = 1'000'000;
 
-double time_of(const Work& work, std::uint64_t times) {
-  const double begin = processor_ns();
-  (void)work(times);
-  return processor_ns() - begin;
-}
-
 // As many as asked for, or fewer where one piece of work takes longer than a block.
 int blocks_of(const Effort& effort, double took) {
   constexpr int kBlocksMin = 15;
@@ -66,7 +60,7 @@ Comparison compare(const Pair& pair, const Effort& effort) {
     throw std::runtime_error(fmt::format("ours gave {}, the engine itself {}", ours, direct));
   std::uint64_t times = 1;
   for (double took = 0; times < kTimesMax; times *= 2) {
-    took = std::max(time_of(pair.ours, times), time_of(pair.direct, times));
+    took = std::max(pair.ours(times).ns, pair.direct(times).ns);
     if (took * 2 > effort.block_ns) break;
   }
   const int blocks =
@@ -81,11 +75,11 @@ Comparison compare(const Pair& pair, const Effort& effort) {
     for (const bool of_ours : {ours_first, !ours_first}) {
       if (of_ours) {
         const std::uint64_t before = allocations();
-        const double took = time_of(pair.ours, times);
+        const double took = pair.ours(times).ns;
         allocated += allocations() - before;
         ours_ns.push_back(took);
       } else {
-        direct_ns.push_back(time_of(pair.direct, times));
+        direct_ns.push_back(pair.direct(times).ns);
       }
     }
     ratios.push_back(ours_ns.back() / direct_ns.back());

@@ -6,7 +6,7 @@
 //   result.ratio.median, result.ratio.low, result.ratio.high    // 95 % of resamples lie between
 //   them
 //
-// Time is processor time of the whole process: an engine's own threads count.
+// Time is processor time of the whole process that works: an engine's own threads count.
 
 #include <cstdint>
 #include <functional>
@@ -17,8 +17,14 @@
 
 namespace seam::bench {
 
-// Does the work so many times, and returns the sum of what came out.
-using Work = std::function<std::uint64_t(std::uint64_t times)>;
+// The sum of what came out, and the processor time that it took.
+struct Done {
+  std::uint64_t sum = 0;
+  double ns = 0;
+};
+
+// Does the work so many times.
+using Work = std::function<Done(std::uint64_t times)>;
 
 struct Pair {
   Work ours;

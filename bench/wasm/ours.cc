@@ -1,5 +1,6 @@
 // The work, through the seven interfaces.
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 #include <vector>
 
@@ -137,10 +138,12 @@ class OursStarter final : public Starter {
   OursStarter(const EngineAdapter& adapter, const SubjectOptions& options)
       : adapter_(adapter), options_(options) {}
 
-  void start() override {
+  double start() override {
+    const double begin = processor_ns();
     runtime_ = take(adapter_.make({.mode = options_.mode,
                                    .instances_max = options_.instances_max,
                                    .library_folder = options_.library_folder}));
+    return processor_ns() - begin;
   }
   std::unique_ptr<Subject> finish(const Guests& guests) override {
     return std::make_unique<Ours>(std::move(runtime_), guests,
@@ -154,6 +157,26 @@ class OursStarter final : public Starter {
 };
 
 }  // namespace
+
+Done Subject::measure(Operation operation, std::uint64_t times) {
+  const double begin = processor_ns();
+  const std::uint64_t sum = run(operation, times);
+  return {sum, processor_ns() - begin};
+}
+
+double Subject::own_bytes() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  std::string word;
+  double kib = 0;
+  while (file >> word) {
+    if (word == "Private_Clean:" || word == "Private_Dirty:") {
+      double value = 0;
+      file >> value;
+      kib += value;
+    }
+  }
+  return kib * 1024;
+}
 
 std::unique_ptr<Starter> ours(const EngineAdapter& adapter, const SubjectOptions& options) {
   return std::make_unique<OursStarter>(adapter, options);

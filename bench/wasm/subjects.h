@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "measure.h"
 #include "wasm/engines.h"
 
 namespace seam::bench {
@@ -55,27 +56,36 @@ class Subject {
   virtual ~Subject() = default;
   // Throws std::runtime_error where the engine fails.
   [[nodiscard]] virtual std::uint64_t run(Operation operation, std::uint64_t times) = 0;
+  // The same, and what it took.
+  [[nodiscard]] virtual Done measure(Operation operation, std::uint64_t times);
   // Instances that stay, each touched once.
   virtual void keep_instances(std::uint32_t count) = 0;
+  // Memory that is the own of the process in which they are.
+  [[nodiscard]] virtual double own_bytes();
 };
 
 // `library_folder` is where the engines' shared libraries lie.
 struct SubjectOptions {
   std::string mode;
   std::string library_folder;
+  std::string direct_folder = {};  // of what build_direct.sh has made
   std::uint32_t instances_max = 64;
 };
 
-// Makes the engine and nothing else: the start-up. `finish` makes the rest.
+// start() makes the engine and nothing else, and returns the nanoseconds of processor time that it
+// took; finish() makes the rest.
 class Starter {
  public:
   virtual ~Starter() = default;
-  virtual void start() = 0;
+  virtual double start() = 0;
   [[nodiscard]] virtual std::unique_ptr<Subject> finish(const Guests& guests) = 0;
 };
 
 [[nodiscard]] std::unique_ptr<Starter> ours(const wasm::EngineAdapter& adapter,
                                             const SubjectOptions& options);
 [[nodiscard]] std::unique_ptr<Starter> wasmtime_direct(const SubjectOptions& options);
+// In Rust, in a library; in Go, in a process of its own. Nothing where build_direct.sh left it out.
+[[nodiscard]] std::unique_ptr<Starter> wasmi_direct(const SubjectOptions& options);
+[[nodiscard]] std::unique_ptr<Starter> wazero_direct(const SubjectOptions& options);
 
 }  // namespace seam::bench

@@ -57,8 +57,9 @@ struct Engine {
   std::atomic<bool> stopping{false};
   std::thread ticker;
 
-  explicit Engine(std::uint32_t instances_max) {
+  Engine(std::uint32_t instances_max, bool winch) {
     wasm_config_t* config = wasm_config_new();
+    wasmtime_config_strategy_set(config, winch ? WASMTIME_STRATEGY_WINCH : WASMTIME_STRATEGY_CRANELIFT);
     wasmtime_config_epoch_interruption_set(config, true);
     wasmtime_config_consume_fuel_set(config, false);
     wasmtime_config_parallel_compilation_set(config, false);
@@ -290,7 +291,11 @@ class WasmtimeDirect final : public Subject {
 class WasmtimeStarter final : public Starter {
  public:
   explicit WasmtimeStarter(const SubjectOptions& options) : options_(options) {}
-  void start() override { engine_ = std::make_unique<Engine>(options_.instances_max); }
+  double start() override {
+    const double begin = processor_ns();
+    engine_ = std::make_unique<Engine>(options_.instances_max, options_.mode == "winch");
+    return processor_ns() - begin;
+  }
   std::unique_ptr<Subject> finish(const Guests& guests) override {
     return std::make_unique<WasmtimeDirect>(std::move(engine_), guests);
   }
