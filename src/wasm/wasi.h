@@ -35,6 +35,24 @@ namespace seam::wasm {
 // Fills `bytes` from the kernel's generator.
 void kernel_random(std::span<std::byte> bytes);
 
+// Standard streams that are somebody else's, such as a terminal's. Called on the thread that runs
+// the guest, which they may block; an error ends the guest's call with it.
+class WasiSource {
+ public:
+  virtual ~WasiSource() = default;
+  // How many bytes of standard input it has put into `bytes`: some, or 0 at its end.
+  [[nodiscard]] virtual Outcome<std::size_t> read(std::span<std::byte> bytes) = 0;
+  // A guest's C library asks whether to wait for whole buffers or for lines.
+  [[nodiscard]] virtual bool is_terminal() const = 0;
+};
+class WasiSink {
+ public:
+  virtual ~WasiSink() = default;
+  // All of `bytes`, to stream 1 (standard output) or 2 (standard error).
+  [[nodiscard]] virtual Outcome<> write(int stream, std::span<const std::byte> bytes) = 0;
+  [[nodiscard]] virtual bool is_terminal(int stream) const = 0;
+};
+
 // One instance's view of the world. Used by the thread that runs the guest. What the guest has
 // opened is closed when this goes.
 struct WasiState {
@@ -52,6 +70,8 @@ struct WasiState {
   std::string_view stdin_bytes;          // borrowed
   Output standard_output;
   Output standard_error;
+  WasiSource* source = nullptr;  // instead of stdin_bytes; borrowed
+  WasiSink* sink = nullptr;      // instead of standard_output and standard_error; borrowed
   const Clock* clock = &Clock::real();
   void (*random)(std::span<std::byte>) = kernel_random;
   // The streams; directories come by descriptors.give(), none by default.

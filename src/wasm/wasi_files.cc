@@ -86,19 +86,37 @@ void append(WasiState::Output& output, std::span<const std::byte> bytes) {
   output.dropped_tail.append(reinterpret_cast<const char*>(end.data()), end.size());
 }
 
-std::int32_t write_stream(HostCall& call, Kind stream, const Vectors& vectors, U32 written_at) {
+Outcome<std::int32_t> write_stream(HostCall& call, Kind stream, const Vectors& vectors,
+                                   U32 written_at) {
   auto& state = call.state<WasiState>();
   U32 total = 0;
   for (std::size_t i = 0; i < vectors.count(); ++i) {
     const std::span<std::byte> part = vectors.at(call, i);
-    append(stream == Kind::kStdout ? state.standard_output : state.standard_error, part);
+    if (state.sink != nullptr) {
+      SEAM_RETURN_IF_ERROR(state.sink->write(stream == Kind::kStdout ? 1 : 2, part));
+    } else {
+      append(stream == Kind::kStdout ? state.standard_output : state.standard_error, part);
+    }
     total += static_cast<U32>(part.size());
   }
   return store(call, written_at, total);
 }
 
-std::int32_t read_stream(HostCall& call, const Vectors& vectors, U32 read_at) {
+// One read for the first vector that has room: what comes later is not waited for.
+Outcome<std::int32_t> read_source(HostCall& call, WasiSource& source, const Vectors& vectors,
+                                  U32 read_at) {
+  for (std::size_t i = 0; i < vectors.count(); ++i) {
+    const std::span<std::byte> part = vectors.at(call, i);
+    if (part.empty()) continue;
+    SEAM_ASSIGN_OR_RETURN(const std::size_t count, source.read(part));
+    return store(call, read_at, static_cast<U32>(count));
+  }
+  return store(call, read_at, U32{0});
+}
+
+Outcome<std::int32_t> read_stream(HostCall& call, const Vectors& vectors, U32 read_at) {
   auto& state = call.state<WasiState>();
+  if (state.source != nullptr) return read_source(call, *state.source, vectors, read_at);
   U32 total = 0;
   for (std::size_t i = 0; i < vectors.count(); ++i) {
     // A vector may lie over the list itself, which the copy then changes: each is checked when it
@@ -124,7 +142,7 @@ Expected<Vectors> checked_vectors(HostCall& call, const WasiDescriptor& descript
   return vectors;
 }
 
-std::int32_t fd_write(HostCall& call, U32 fd, U32 at, U32 count, U32 written_at) {
+Outcome<std::int32_t> fd_write(HostCall& call, U32 fd, U32 at, U32 count, U32 written_at) {
   const WasiDescriptor* found = find(call, fd);
   if (found == nullptr) return number(WasiErrno::kBadf);
   const auto vectors = checked_vectors(call, *found, wasi_right::kFdWrite, at, count, written_at);
@@ -135,7 +153,7 @@ std::int32_t fd_write(HostCall& call, U32 fd, U32 at, U32 count, U32 written_at)
   });
 }
 
-std::int32_t fd_read(HostCall& call, U32 fd, U32 at, U32 count, U32 read_at) {
+Outcome<std::int32_t> fd_read(HostCall& call, U32 fd, U32 at, U32 count, U32 read_at) {
   const WasiDescriptor* found = find(call, fd);
   if (found == nullptr) return number(WasiErrno::kBadf);
   const auto vectors = checked_vectors(call, *found, wasi_right::kFdRead, at, count, read_at);
@@ -184,11 +202,23 @@ std::int32_t fd_seek(HostCall& call, U32 fd, std::int64_t offset, U32 whence, U3
   return store(call, at, static_cast<U64>(now));
 }
 
-// "Unknown" for a stream, rather than a character device: the guest's C library then writes whole
-// buffers.
-WasiFiletype filetype_of(const WasiDescriptor& descriptor) {
-  if (descriptor.kind == Kind::kDirectory) return WasiFiletype::kDirectory;
-  return descriptor.kind == Kind::kFile ? WasiFiletype::kRegularFile : WasiFiletype::kUnknown;
+// "Unknown" for a stream that is no terminal, rather than a character device: the guest's C library
+// then writes whole buffers.
+WasiFiletype filetype_of(const WasiState& state, const WasiDescriptor& descriptor) {
+  const auto stream = [](bool is_terminal) {
+    return is_terminal ? WasiFiletype::kCharacterDevice : WasiFiletype::kUnknown;
+  };
+  switch (descriptor.kind) {
+    case Kind::kDirectory:
+      return WasiFiletype::kDirectory;
+    case Kind::kFile:
+      return WasiFiletype::kRegularFile;
+    case Kind::kStdin:
+      return stream(state.source != nullptr && state.source->is_terminal());
+    default:
+      return stream(state.sink != nullptr &&
+                    state.sink->is_terminal(descriptor.kind == Kind::kStdout ? 1 : 2));
+  }
 }
 
 std::int32_t fd_fdstat_get(HostCall& call, U32 fd, U32 at) {
@@ -197,7 +227,7 @@ std::int32_t fd_fdstat_get(HostCall& call, U32 fd, U32 at) {
   const std::span<std::byte> stat = call.slice(at, 24);
   if (stat.data() == nullptr) return number(WasiErrno::kFault);
   std::ranges::fill(stat, std::byte{0});
-  put(stat, 0, filetype_of(*found));
+  put(stat, 0, filetype_of(call.state<WasiState>(), *found));
   put(stat, 2, found->flags);
   put(stat, 8, found->base);
   put(stat, 16, found->inheriting);

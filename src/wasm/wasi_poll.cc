@@ -49,8 +49,9 @@ void look_at_clock(Event& event, const Now& now, std::span<const std::byte> subs
   event.in_ns = std::min(event.in_ns, kWaitMax);
 }
 
-// How many bytes a read would find.
+// How many bytes a read would find; of a source that may wait for them, one at least.
 U64 bytes_left(const WasiState& state, const WasiDescriptor& descriptor) {
+  if (descriptor.is_stream() && state.source != nullptr) return 1;
   if (descriptor.is_stream()) return state.stdin_bytes.size() - state.stdin_read;
   struct stat stat = {};
   const off_t at = ::lseek(descriptor.host.get(), 0, SEEK_CUR);
