@@ -9,6 +9,7 @@
 #include "cli/call_commands.h"
 #include "cli/flags.h"
 #include "cli/function_commands.h"
+#include "cli/wasm_commands.h"
 #include "config/nearest.h"
 #include "process/isolation.h"
 
@@ -214,6 +215,7 @@ std::span<const Command> all_commands() {
       {"functions", "list, put, check and route functions", run_functions},
       {"sessions", "list and end sessions", run_sessions},
       {"health", "show the state of a running server's parts", run_health},
+      {"wasm", "show, run and compare WebAssembly modules on the engines", run_wasm},
       {"config", "show every setting and where it came from", run_config},
       {"doctor", "check whether a server can run here, and how well it can isolate", run_doctor},
       {"completions", "make a shell complete all of this", run_completions},
