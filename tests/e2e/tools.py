@@ -90,3 +90,13 @@ def cargo_for_wasi():
     usr = _once("cargo", make) / "usr"
     return {"PATH": f"{rust}/bin:{usr}/bin:{os.environ['PATH']}", "LD_LIBRARY_PATH": f"{usr}/lib/x86_64-linux-gnu:{rust}/lib",
             "CARGO_TARGET_WASM32_WASI_LINKER": f"{usr}/bin/wasm-ld-14", "CARGO_TARGET_WASM32_WASI_RUSTFLAGS": "-C linker-flavor=wasm-ld"}
+
+
+def built(name, script):
+    """The folder that a build script of the documents has filled: `script FOLDER`. Anew for each wording of the script."""
+    version = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
+
+    def make(folder):
+        subprocess.run(["bash", str(script), str(folder)], check=True, capture_output=True, timeout=600)
+
+    return _once(f"{name}-{version}", make)
