@@ -235,10 +235,11 @@ class Run(WasmTest):
                 out, error = self.seam("run", "guest.wasm", *flags, "trap", code=134)
                 self.assertEqual(out, "before\n")
                 self.assertIn("guest.wasm: Trapped (Unreachable): ", error)
-                self.assertIn("at fall_over (function ", error)
                 told = self.json("run", "math.wat", *flags, "--invoke", "divide", "1", "0", code=134)
                 self.assertEqual((told["error"]["code"], told["error"]["trap"]), ("Trapped", "IntegerDivisionByZero"))
-                self.assertEqual([frame["function"] for frame in told["error"]["backtrace"]][:1], ["down"])
+                if told["error"]["backtrace"] or engine["name"] != "wasmi":  # wasmi keeps none
+                    self.assertEqual(told["error"]["backtrace"][0]["function"], "down")
+                    self.assertIn("at fall_over (function ", error)
 
     def test_limits_end_it(self):
         for engine, mode, flags in self.engines():
@@ -298,9 +299,14 @@ class Run(WasmTest):
         guest = subprocess.Popen([str(SEAM), "wasm", "run", "prompt.wasm"], stdin=subprocess.PIPE, stdout=theirs, cwd=self.path)
         os.close(theirs)
         try:
-            self.assertEqual(os.read(ours, 100), b"name?\r\n")
+            def line():
+                text = b""
+                while not text.endswith(b"\n"):
+                    text += os.read(ours, 1)
+                return text
+            self.assertEqual(line(), b"name?\r\n")
             guest.communicate(b"Ada\n")
-            self.assertEqual(os.read(ours, 100), b"hello Ada\r\n")
+            self.assertEqual(line(), b"hello Ada\r\n")
         finally:
             guest.kill()
             guest.wait()
