@@ -216,19 +216,18 @@ class Loader {
     for (const YamlNode& node : map.items) {
       const std::string key = prefix + node.key;
       const std::string place = fmt::format("{}:{}", path, node.key_line);
-      const auto setting = std::ranges::find(settings_, key, &Setting::key);
+      const auto setting = std::ranges::find_if(settings_, [&](const Setting& s) {
+        return s.key == key || (!s.older_key.empty() && s.older_key == key);
+      });
       if (setting != settings_.end()) {
         SEAM_RETURN_IF_ERROR(
             read_leaf(static_cast<std::size_t>(setting - settings_.begin()), node, path, place));
         continue;
       }
       SEAM_RETURN_IF_ERROR(refuse_unbuilt_key(key, place));
-      if (std::ranges::none_of(settings_,
-                               [&](const Setting& s) { return s.key.starts_with(key + "."); }) &&
-          std::ranges::none_of(unbuilt_,
-                               [&](const Unbuilt& u) { return u.key.starts_with(key + "."); })) {
+      if (!is_group(key)) {
         return invalid(fmt::format("{}: {}: no such setting. {}", place, shown(key),
-                                   did_you_mean(key, keys())));
+                                   remedy_of_key(key, prefix)));
       }
       if (node.kind == YamlNode::Kind::kNull) continue;
       if (node.kind != YamlNode::Kind::kMap) {
@@ -270,6 +269,32 @@ class Loader {
         return invalid(fmt::format("{}: {}: {}", place, key, unbuilt.message));
     }
     return {};
+  }
+
+  [[nodiscard]] bool is_group(const std::string& key) const {
+    const std::string begin = key + ".";
+    return std::ranges::any_of(settings_,
+                               [&](const Setting& s) {
+                                 return s.key.starts_with(begin) || s.older_key.starts_with(begin);
+                               }) ||
+           std::ranges::any_of(unbuilt_,
+                               [&](const Unbuilt& u) { return u.key.starts_with(begin); });
+  }
+
+  // What was meant; else what its group has, where that is little.
+  [[nodiscard]] std::string remedy_of_key(const std::string& key, const std::string& prefix) const {
+    constexpr std::size_t kListedMax = 8;
+    std::vector<std::string> group;
+    for (const Setting& setting : settings_) {
+      if (prefix.empty() || !setting.key.starts_with(prefix)) continue;
+      const std::string rest = setting.key.substr(prefix.size());
+      const std::string name = rest.substr(0, rest.find('.'));
+      if (std::ranges::find(group, name) == group.end()) group.push_back(name);
+    }
+    const std::string meant = nearest(key, keys());
+    if (group.empty() || group.size() > kListedMax) return did_you_mean(key, keys());
+    return fmt::format("{}{} may have {}.", meant.empty() ? "" : fmt::format("Did you mean {}? ", meant),
+                       prefix.substr(0, prefix.size() - 1), fmt::join(group, ", "));
   }
 
   [[nodiscard]] std::vector<std::string> keys() const {

@@ -196,7 +196,7 @@ TEST_F(ConfigLoad, NamesSourceKeyValueAndRemedyOfAWrongValue) {
 TEST_F(ConfigLoad, UnknownNamesSuggestTheNearest) {
   EXPECT_EQ(file_error("prot: 1\n"), "seam.yaml:1: prot: no such setting. Did you mean port?");
   EXPECT_EQ(file_error("log:\n  levle: info\n"),
-            "seam.yaml:2: log.levle: no such setting. Did you mean log.level?");
+            "seam.yaml:2: log.levle: no such setting. Did you mean log.level? log may have level.");
   EXPECT_EQ(file_error("elephant: 1\n"),
             "seam.yaml:1: elephant: no such setting. See `seam config --help` for all of them.");
   EXPECT_EQ(error(load_from({{"--prot", "1"}})), "flag --prot: no such flag. Did you mean --port?");
