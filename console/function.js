@@ -51,6 +51,7 @@ export async function functionPage(main, {of: title, query}, signal, ready) {
       {title: "Memory", number: true, cell: (v) => bytes(v.options.limits.memory_bytes_max)},
       {title: "At once", number: true, cell: (v) => v.options.concurrency},
       {title: "Options", cell: (v) => [v.options.entry && `entry ${v.options.entry}`, v.options.cacheable && "cacheable", v.options.idempotent && "idempotent",
+        v.options.fallback && `fallback ${v.options.fallback}`, v.options.isolation && `isolation ${v.options.isolation}`,
         v.options.limits.timeout_ms && `timeout ${v.options.limits.timeout_ms} ms`,
         Object.keys(v.options.environment).length > 0 && `environment ${Object.keys(v.options.environment).join(" ")}`].filter(Boolean).join(", ") || "–"},
     ], versions, "No version."));

@@ -221,7 +221,8 @@ Result<functions::PutRequest> FunctionsApi::read_members(std::string_view langua
   SEAM_ASSIGN_OR_RETURN(request.tags, body.strings("tags"));
   std::string options = "{";
   for (const std::string_view key :
-       {"entry", "limits", "cacheable", "idempotent", "environment", "concurrency"}) {
+       {"entry", "limits", "cacheable", "idempotent", "environment", "concurrency", "engine",
+        "fallback", "isolation"}) {
     const auto value = body.raw(key);
     if (!value) continue;
     if (options.size() > 1) options.push_back(',');
@@ -237,7 +238,8 @@ Result<functions::PutRequest> FunctionsApi::read_manifest(std::string_view langu
   SEAM_ASSIGN_OR_RETURN(
       const Body body,
       Body::read(manifest, {"runtime", "entry", "description", "schema", "examples", "tags",
-                            "limits", "cacheable", "idempotent", "environment", "concurrency"}));
+                            "limits", "cacheable", "idempotent", "environment", "concurrency",
+                            "engine", "fallback", "isolation"}));
   return read_members(language_title, body);
 }
 
@@ -268,7 +270,8 @@ Result<functions::PutRequest> FunctionsApi::read_put(std::string_view language_t
       const Body body,
       Body::read(parts.manifest,
                  {"content", "encoding", "runtime", "entry", "description", "schema", "examples",
-                  "tags", "limits", "cacheable", "idempotent", "environment", "concurrency"}));
+                  "tags", "limits", "cacheable", "idempotent", "environment", "concurrency",
+                  "engine", "fallback", "isolation"}));
   std::string content;
   if (parts.content) {
     for (const std::string_view key : {"content", "encoding"}) {

@@ -73,7 +73,7 @@ Task<http::Response> HealthApi::health(http::Request&) {
   }
   for (const auto& [name, runtime] : runtimes_) {
     const runtimes::RuntimeHealth state = runtime->health();
-    all_up = all_up && (state.up || !state.configured);
+    all_up = all_up && (state.up || !state.configured) && !state.impaired;
     add(name, state.up ? "up" : state.configured ? "down" : "disabled", state.detail);
   }
   std::string store_detail;

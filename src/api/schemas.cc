@@ -71,9 +71,18 @@ std::string_view schemas_json() {
     "user_id": {"type": "string"},
     "environment": {"anyOf": [{"$ref": "#/components/schemas/Environment"}, {"type": "string"}]},
     "cacheable": {"type": ["boolean", "null"], "description": "Whether results of equal calls are kept and answered again."},
-    "compile_options": {"type": "object"}
+    "compile_options": {
+      "type": "object",
+      "description": "Of the WebAssembly that runs: which engine, for a function in wasm or rust. Other keys are kept.",
+      "properties": {
+        "engine": {"$ref": "#/components/schemas/EngineName"},
+        "fallback": {"$ref": "#/components/schemas/EngineName"},
+        "isolation": {"const": "process"}
+      }
+    }
   }
 },
+"EngineName": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["wasmtime"], "description": "An engine of this server: wasmtime, wazero or wasmi."},
 "Environment": {
   "type": "object",
   "description": "Variables of the function's worker.",
@@ -313,7 +322,7 @@ std::string_view schemas_json() {
     "id": {"type": "integer"},
     "version": {"type": "integer", "minimum": 1},
     "runtime": {"type": "string"},
-    "engine": {"type": "string"},
+    "engine": {"type": "string", "description": "The engine that it names; empty for the server's."},
     "hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "content_bytes": {"type": "integer", "minimum": 0},
     "created_at": {"type": "string", "format": "date-time"},
@@ -366,7 +375,10 @@ std::string_view schemas_json() {
     "concurrency": {"type": ["integer", "null"], "minimum": 1, "maximum": 1024, "description": "Calls that run at once."},
     "environment": {"anyOf": [{"$ref": "#/components/schemas/Environment"}, {"type": "null"}]},
     "cacheable": {"type": ["boolean", "null"], "default": false},
-    "idempotent": {"type": ["boolean", "null"], "default": false}
+    "idempotent": {"type": ["boolean", "null"], "default": false},
+    "engine": {"anyOf": [{"$ref": "#/components/schemas/EngineName"}, {"type": "null"}], "description": "Of wasm and rust: what runs it; the server's engine if left out."},
+    "fallback": {"anyOf": [{"$ref": "#/components/schemas/EngineName"}, {"type": "null"}], "description": "Runs it where the engine cannot be loaded."},
+    "isolation": {"enum": ["process", null], "description": "process: its guests run in processes of their own."}
   }
 },
 "PutFunctionForm": {

@@ -112,11 +112,19 @@ void SessionsApi::mount(http::RouteTable& routes) {
              http::bind(this, &SessionsApi::end));
 }
 
+Result<void> SessionsApi::check_wish(std::string_view runtime_name,
+                                     const CallContext& context) const {
+  SEAM_ASSIGN_OR_RETURN(const runtimes::Runtime* runtime, registry_.need_runtime(runtime_name));
+  Result<void> known = runtime->check_wish(context.wish);
+  if (!known) known.error().message.insert(0, CallContext::kCompileOptionsKey);
+  return known;
+}
+
 Result<SessionsApi::Script> SessionsApi::make_script(const functions::ResolvedName& name,
                                                      std::string language_title,
                                                      std::string content,
                                                      const CallContext& context) const {
-  SEAM_RETURN_IF_ERROR(registry_.need_runtime(name.runtime));
+  SEAM_RETURN_IF_ERROR(check_wish(name.runtime, context));
   if (content.size() > limits_.source_bytes_max) {
     return fail(ErrorCode::kResourceExhausted,
                 fmt::format("script_content is {} bytes: at most {} are taken", content.size(),
@@ -133,6 +141,7 @@ Result<SessionsApi::Script> SessionsApi::make_script(const functions::ResolvedNa
   }
   functions::ImplementationOptions options = defaults_;
   options.environment = context.environment;
+  options.wish = context.wish;
   return Script{functions::make_program(std::move(language_title), std::move(content), options),
                 name.runtime};
 }
@@ -153,7 +162,12 @@ Task<Result<SessionPtr>> SessionsApi::try_initialize(std::string_view language_t
                                                       *std::move(script), session.context));
     session.script = std::move(made.program);
     session.runtime = std::move(made.runtime);
-  } else if (registry_.catalogue()->find(language_title) == nullptr) {
+  } else if (const functions::FunctionPtr* found = registry_.catalogue()->find(language_title)) {
+    const functions::ImplementationPtr* routed = (*found)->choose(0);
+    if (routed != nullptr) {
+      SEAM_CO_RETURN_IF_ERROR(check_wish((*routed)->row.runtime, session.context));
+    }
+  } else {
     co_return fail(
         ErrorCode::kNotFound,
         fmt::format(
@@ -251,10 +265,14 @@ Task<Result<SessionPtr>> SessionsApi::try_patch(SessionPtr session, std::string_
         Script made, make_script(name, session->language_title, *std::move(script), next.context));
     next.script = std::move(made.program);
     next.runtime = std::move(made.runtime);
-  } else if (context && next.script && next.script->environment != next.context.environment) {
-    // A process has one environment: another one wants another program.
+  } else if (context && next.script &&
+             (next.script->environment != next.context.environment ||
+              next.script->wish != next.context.wish)) {
+    // A process has one environment and one engine: another one wants another program.
+    SEAM_CO_RETURN_IF_ERROR(check_wish(next.runtime, next.context));
     functions::ImplementationOptions options = defaults_;
     options.environment = next.context.environment;
+    options.wish = next.context.wish;
     next.script =
         functions::make_program(session->language_title, session->script->content, options);
   }

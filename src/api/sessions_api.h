@@ -40,6 +40,8 @@ class SessionsApi {
     runtimes::ProgramPtr program;
     std::string runtime;
   };
+  Result<void> check_wish(std::string_view runtime_name,
+                          const functions::CallContext& context) const;
   Result<Script> make_script(const functions::ResolvedName& name, std::string language_title,
                              std::string content, const functions::CallContext& context) const;
   Task<Result<functions::SessionPtr>> try_initialize(std::string_view language_title,

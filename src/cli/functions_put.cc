@@ -21,6 +21,9 @@ struct Put {
   std::string schema;
   std::string examples;
   std::string concurrency;
+  std::string engine;
+  std::string fallback;
+  std::string isolation;
   std::vector<std::string> tags;
   std::vector<std::string> environment;
   std::vector<std::string> limits;
@@ -133,6 +136,9 @@ Result<std::string> body_of(const Put& put) {
     SEAM_ASSIGN_OR_RETURN(const std::string concurrency, whole("--concurrency", put.concurrency));
     body.raw("concurrency", concurrency);
   }
+  if (!put.engine.empty()) body.string("engine", put.engine);
+  if (!put.fallback.empty()) body.string("fallback", put.fallback);
+  if (!put.isolation.empty()) body.string("isolation", put.isolation);
   if (put.cacheable) body.raw("cacheable", "true");
   if (put.idempotent) body.raw("idempotent", "true");
   return body.finish();
@@ -192,6 +198,11 @@ CommandResult functions_put(const Arguments& arguments, const CommandLineOptions
                "given again",
                "NAME=N");
   flags.option("--concurrency", put.concurrency, "Calls at once", "N");
+  flags.option("--engine", put.engine,
+               "The WebAssembly engine that runs it: wasmtime, wazero or wasmi", "ENGINE");
+  flags.option("--fallback", put.fallback, "The engine where that one cannot be loaded", "ENGINE");
+  flags.option("--isolation", put.isolation,
+               "process: its WebAssembly runs in processes of its own", "KIND");
   flags.flag("--cacheable", put.cacheable, "Results of equal calls may be answered again");
   flags.flag("--idempotent", put.idempotent, "A call may be run twice");
   flags.flag("--json", json, "Print the server's answer as it came");

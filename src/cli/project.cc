@@ -25,7 +25,8 @@ namespace {
 const std::vector<std::string>& manifest_keys() {
   static const std::vector<std::string> keys{
       "name",      "runtime",    "entry",       "description", "schema", "examples", "tags",
-      "cacheable", "idempotent", "concurrency", "environment", "limits", "build"};
+      "cacheable", "idempotent", "concurrency", "environment", "limits", "engine", "fallback",
+      "isolation", "build"};
   return keys;
 }
 
@@ -106,7 +107,8 @@ Result<Manifest> read_yaml_manifest(const std::string& text) {
   for (const YamlNode& item : root.items) {
     SEAM_RETURN_IF_ERROR(check_key(fmt::format("{}:{}", kManifestFile, item.key_line), item.key));
     const bool text_key = item.key == "name" || item.key == "runtime" || item.key == "entry" ||
-                          item.key == "description" || item.key == "build";
+                          item.key == "description" || item.key == "build" ||
+                          item.key == "engine" || item.key == "fallback" || item.key == "isolation";
     if (text_key && item.kind != YamlNode::Kind::kScalar)
       return wrong(fmt::format("{}:{}: {} must be a text", kManifestFile, item.line, item.key));
     if (item.key == "name") {

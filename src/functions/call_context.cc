@@ -55,6 +55,12 @@ Result<CallContext> CallContext::parse(std::string_view text) {
   if (const auto value = members.find("compile_options")) {
     if (!is_json_object(*value)) return bad("compile_options", *value, "an object");
     context.compile_options = *value;
+    Result<runtimes::EngineWish> wish = parse_wish(*value);
+    if (!wish) {
+      wish.error().message.insert(0, kCompileOptionsKey);
+      return std::unexpected(std::move(wish).error());
+    }
+    context.wish = *std::move(wish);
   }
   return context;
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "runtimes/runtime.h"
 
 namespace seam::functions {
 
@@ -24,6 +25,10 @@ struct CallContext {
   std::map<std::string, std::string>
       environment;              // where `environment` is an object; a string is only passed on
   std::string compile_options;  // JSON object, or empty
+  runtimes::EngineWish wish;    // of compile_options; which engines there are is not looked at
+
+  // What stands before a key of compile_options in a message.
+  static constexpr std::string_view kCompileOptionsKey = "context.compile_options.";
 
   // `text` has passed check_json() or came with a body that did.
   // errors    kInvalidArgument   not an object, or one of the keys above has a wrong type or value

@@ -30,6 +30,7 @@ struct ImplementationOptions {
   bool idempotent = false;        // a call may be run twice
   std::map<std::string, std::string> environment;
   runtimes::ProgramLimits limits;
+  runtimes::EngineWish wish;
 };
 
 // One implementation of one version. Immutable, shared between threads and catalogues.

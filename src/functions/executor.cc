@@ -59,17 +59,23 @@ double milliseconds_of(nanoseconds span) {
   return std::chrono::duration<double, std::milli>(span).count();
 }
 
-// The implementation's program with the variables of a context beside its own: another program,
-// since a process has one environment.
-runtimes::ProgramPtr with_environment(const runtimes::ProgramPtr& program,
-                                      const std::map<std::string, std::string>& environment) {
-  if (environment.empty()) return program;
+// The implementation's program with the variables of a context beside its own, and its engine
+// instead: another program, since a process has one environment and one engine.
+runtimes::ProgramPtr with_context(const runtimes::ProgramPtr& program, const CallContext& context) {
+  if (context.environment.empty() && context.wish == runtimes::EngineWish{}) return program;
   auto derived = std::make_shared<runtimes::Program>(*program);
   std::string described;
-  for (const auto& [name, value] : environment) {
+  for (const auto& [name, value] : context.environment) {
     derived->environment.insert_or_assign(name, value);
     described.append(name).append("=").append(value).push_back('\0');
   }
+  // Who names an engine names its fallback too, or has none.
+  runtimes::EngineWish& wish = derived->wish;
+  if (!context.wish.engine.empty()) wish.fallback.clear();
+  if (!context.wish.engine.empty()) wish.engine = context.wish.engine;
+  if (!context.wish.fallback.empty()) wish.fallback = context.wish.fallback;
+  wish.own_process = wish.own_process || context.wish.own_process;
+  described.append(fmt::format("{} {} {}", wish.engine, wish.fallback, wish.own_process));
   derived->id = fmt::format("{}+{}", program->id, sha256_hex(described));
   return derived;
 }
@@ -138,7 +144,11 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
   chosen.implementation = implementation;
   chosen.cacheable = implementation->options.cacheable;
   chosen.series = implementation->series;
-  chosen.program = with_environment(implementation->program, context.environment);
+  if (Result<void> known = chosen.runtime->check_wish(context.wish); !known) {
+    known.error().message.insert(0, CallContext::kCompileOptionsKey);
+    co_return std::unexpected(std::move(known).error());
+  }
+  chosen.program = with_context(implementation->program, context);
   if (!context.timeout_ms && implementation->options.timeout_ms)
     chosen.timeout = milliseconds(*implementation->options.timeout_ms);
   co_return chosen;

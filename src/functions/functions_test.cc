@@ -78,6 +78,35 @@ TEST(Options, ReadBackAsTheyWereWritten) {
       false);
 }
 
+TEST(Options, AnEngineIsKeptBesideTheOthers) {
+  const auto options =
+      parse_options(R"({"engine":"wasmi","fallback":"wasmtime","isolation":"process"})", {});
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  EXPECT_EQ(options->wish.engine, "wasmi");
+  EXPECT_EQ(options->wish.fallback, "wasmtime");
+  EXPECT_TRUE(options->wish.own_process);
+  const auto again = parse_options(format_options(*options), {});
+  EXPECT_EQ(again->wish.engine, "") << "the store has a column for it";
+  EXPECT_EQ(again->wish.fallback, "wasmtime");
+  EXPECT_TRUE(again->wish.own_process);
+  const auto message = [](const std::string& text) { return parse_options(text, {}).error().message; };
+  EXPECT_EQ(message(R"({"engine":""})"), "engine is \"\": it must be the name of an engine");
+  EXPECT_EQ(message(R"({"fallback":1})"), "fallback is 1: it must be the name of an engine");
+  EXPECT_EQ(message(R"({"isolation":"none"})"),
+            "isolation is \"none\": it must be \"process\", or left out");
+}
+
+TEST(CallContext, AnEngineStandsInItsCompileOptions) {
+  const auto context = CallContext::parse(
+      R"({"compile_options":{"engine":"wasmi","optimization_level":3},"engine":"diesel"})");
+  ASSERT_TRUE(context.has_value()) << context.error().message;
+  EXPECT_EQ(context->wish, (runtimes::EngineWish{.engine = "wasmi"}));
+  const auto wrong = CallContext::parse(R"({"compile_options":{"fallback":{}}})");
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_EQ(wrong.error().message,
+            "context.compile_options.fallback is {}: it must be the name of an engine");
+}
+
 TEST(Options, NameTheKeyTheValueAndWhatIsRight) {
   const auto message = [](const std::string& text) {
     const Result<ImplementationOptions> options = parse_options(text, {});

@@ -35,6 +35,26 @@ Result<void> read_flag(std::string_view key, const json::value& value, bool& out
   return {};
 }
 
+// Reads one of the keys of a wish; false where `key` is none of them.
+Result<bool> read_wish(std::string_view key, const json::value& value, runtimes::EngineWish& wish) {
+  constexpr std::size_t kNameBytesMax = 64;
+  const bool name = key == "engine" || key == "fallback";
+  if (!name && key != "isolation") return false;
+  const bool text = value.is_string() && !value.get_string().empty() &&
+                    value.get_string().size() <= kNameBytesMax;
+  if (name && !text) return bad(key, value, "the name of an engine");
+  if (key == "engine") {
+    wish.engine = std::string_view(value.get_string());
+  } else if (key == "fallback") {
+    wish.fallback = std::string_view(value.get_string());
+  } else if (text && value.get_string() == "process") {
+    wish.own_process = true;
+  } else {
+    return bad(key, value, "\"process\", or left out");
+  }
+  return true;
+}
+
 bool environment_name(std::string_view name) {
   if (name.empty() || name.size() > 256 || (name[0] >= '0' && name[0] <= '9')) return false;
   for (const char c : name) {
@@ -106,13 +126,28 @@ Result<ImplementationOptions> parse_options(std::string_view text,
     } else if (key == "limits") {
       SEAM_RETURN_IF_ERROR(read_limits(value, options));
     } else {
+      SEAM_ASSIGN_OR_RETURN(const bool read, read_wish(key, value, options.wish));
+      if (read) continue;
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("'{}' is not an option: use entry, concurrency, cacheable, "
-                              "idempotent, environment or limits",
+                              "idempotent, environment, engine, fallback, isolation or limits",
                               key));
     }
   }
   return options;
+}
+
+Result<runtimes::EngineWish> parse_wish(std::string_view text) {
+  runtimes::EngineWish wish;
+  boost::system::error_code error;
+  const json::value parsed = json::parse(json::string_view(text.data(), text.size()), error);
+  if (error || !parsed.is_object())
+    return fail(ErrorCode::kInvalidArgument, "options of an engine are not a JSON object");
+  for (const auto& [name, value] : parsed.get_object()) {
+    if (const Result<bool> read = read_wish(name, value, wish); !read)
+      return std::unexpected(read.error());
+  }
+  return wish;
 }
 
 Result<std::map<std::string, std::string>> parse_environment(std::string_view text) {
@@ -165,6 +200,8 @@ std::string format_options(const ImplementationOptions& options) {
                    {"environment", std::move(environment)},
                    {"limits", std::move(limits_json)}};
   if (options.cacheable) out["cacheable"] = *options.cacheable;
+  if (!options.wish.fallback.empty()) out["fallback"] = options.wish.fallback;
+  if (options.wish.own_process) out["isolation"] = "process";
   return json::serialize(out);
 }
 

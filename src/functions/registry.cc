@@ -70,6 +70,7 @@ runtimes::ProgramPtr make_program(std::string language_title, std::string conten
   program->entry = options.entry;
   program->environment = options.environment;
   program->limits = options.limits;
+  program->wish = options.wish;
   return program;
 }
 
@@ -97,6 +98,7 @@ Result<std::shared_ptr<Implementation>> Registry::make_implementation(
                             function.language_title, row.version, options.error().message));
   }
   implementation->options = *std::move(options);
+  implementation->options.wish.engine = row.engine;
   implementation->series = metrics_.of(function.language_title, row.runtime);
   implementation->row = std::move(row);
   return implementation;
@@ -239,6 +241,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   SEAM_CO_ASSIGN_OR_RETURN(const ResolvedName name, names_.resolve(request.language_title));
   const std::string runtime_name = request.runtime.empty() ? name.runtime : request.runtime;
   SEAM_CO_ASSIGN_OR_RETURN(runtimes::Runtime * runtime, need_runtime(runtime_name));
+  SEAM_CO_RETURN_IF_ERROR(runtime->check_wish(request.options.wish));
   SEAM_CO_ASSIGN_OR_RETURN(FunctionSchema schema, read_promises(request));
   SEAM_CO_ASSIGN_OR_RETURN(runtimes::ProgramPtr program,
                            co_await program_to_put(request, runtime_name));
@@ -253,6 +256,7 @@ Task<Result<Written>> Registry::put_at_home(PutRequest request) {
   version.function.tags = std::move(request.tags);
   version.function.created_by = std::move(request.user_id);
   version.implementation.runtime = runtime_name;
+  version.implementation.engine = request.options.wish.engine;
   version.implementation.hash = program->hash;
   version.implementation.schema = std::move(request.schema);
   version.implementation.examples = std::move(request.examples);

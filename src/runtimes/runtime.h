@@ -35,6 +35,15 @@ struct ProgramLimits {
   std::uint32_t queue_max = 256;              // calls that wait; the next is kUnavailable
 };
 
+// Which WebAssembly engine runs a program, and where. What is left empty is as the server's
+// settings say.
+struct EngineWish {
+  std::string engine = {};    // "wasmi"
+  std::string fallback = {};  // runs it where `engine` cannot be loaded
+  bool own_process = false;   // in processes that run this program alone
+  friend bool operator==(const EngineWish&, const EngineWish&) = default;
+};
+
 // What is run: one implementation of a function's version, or the script of a session. Immutable
 // and shared between threads.
 struct Program {
@@ -51,6 +60,7 @@ struct Program {
       entry;  // an export to call; with a folder "file" or "file:export"; empty for the default
   std::map<std::string, std::string> environment;
   ProgramLimits limits;
+  EngineWish wish;
 };
 using ProgramPtr = std::shared_ptr<const Program>;  // shared: a call in flight outlives the
                                                     // catalogue that named it
@@ -127,6 +137,8 @@ struct RuntimeHealth {
   // False where it is not up and nobody said that it should be: it is optional, and what it needs
   // is not installed. Such a runtime makes no server degraded.
   bool configured = true;
+  // It runs programs, but not all: the detail says which it cannot. Makes a server degraded.
+  bool impaired = false;
   std::string detail;  // version in use, or what is wrong and what to do
 };
 
@@ -151,6 +163,12 @@ class Runtime {
 
   // Whether programs may have a folder.
   [[nodiscard]] virtual bool takes_folders() const { return false; }
+
+  // Whether its programs may have this wish; whether the engine can be loaded is prepare()'s and
+  // run()'s affair. Any thread.
+  // errors    kInvalidArgument   the message begins with the key (engine, fallback, isolation) and
+  //                              says what would be right
+  [[nodiscard]] virtual Result<void> check_wish(const EngineWish& wish) const;
 
   // Checks that the program can be loaded (a module is compiled) before it is stored. Any loop;
   // resumes on it. errors    kInvalidArgument   the content is not acceptable; details holds

@@ -54,6 +54,8 @@ class RustRuntime final : public Runtime {
 
   std::string_view name() const override { return "rust"; }
 
+  Result<void> check_wish(const EngineWish& wish) const override { return wasm_.check_wish(wish); }
+
   Task<Result<void>> prepare(ProgramPtr program) override {
     SEAM_CO_ASSIGN_OR_RETURN(ProgramPtr guest, co_await compiled(program, Deadline::never(), {}));
     Result<void> prepared = co_await wasm_.prepare(std::move(guest));
