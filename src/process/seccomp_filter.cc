@@ -77,11 +77,12 @@ constexpr int kAllowed[] = {
     SCMP_SYS(execve)};
 
 // Newer calls that libraries try first and do without when the kernel has none: the answer must be
-// the one of such a kernel. futex_waitv also keeps the surface small.
+// the one of such a kernel. futex_waitv also keeps the surface small; memory of memfd_create (which
+// wasmtime would use) is not counted as a process's own.
 constexpr int kAbsent[] = {
     SCMP_SYS(clone3),         SCMP_SYS(openat2),           SCMP_SYS(io_uring_setup),
     SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(futex_waitv),
-    SCMP_SYS(memfd_secret)};
+    SCMP_SYS(memfd_secret),   SCMP_SYS(memfd_create)};
 
 // Copying a file tries these and expects to hear that the file system has none.
 constexpr int kUnsupported[] = {SCMP_SYS(getxattr),  SCMP_SYS(lgetxattr),  SCMP_SYS(fgetxattr),

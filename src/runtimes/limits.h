@@ -50,6 +50,9 @@ inline constexpr milliseconds kGrowAfter{2};
 // most this late. One timer a loop costs less than one a call.
 inline constexpr milliseconds kTick{5};
 
+// A worker that ends its calls itself has this long after a deadline before it is ended for it.
+inline constexpr milliseconds kOverrunMax{10};
+
 // How often idle and memory limits are looked at.
 inline constexpr milliseconds kMaintenanceInterval{1000};
 

@@ -102,7 +102,7 @@ void LoopPool::grow(Slot& slot) {
 void LoopPool::adopt(Slot& slot, Worker& worker) {
   worker.adopt(slot.program);
   slot.workers.push_back(&worker);
-  const std::uint64_t bytes_max = slot.program->limits.memory_bytes_max;
+  const std::uint64_t bytes_max = memory_bytes_max(*slot.program);
   if (bytes_max != options_.memory_bytes_max) {
     ++slot.adopting;
     start(adopt_with_memory(slot.program->id, worker.id(), bytes_max));
@@ -441,7 +441,8 @@ void LoopPool::tick() {
     auto& call = static_cast<PendingCall&>(*link);
     link = link->after;
     const bool cancelled = call.call != nullptr && call.call->cancelled.stop_requested();
-    if (!cancelled && !call.deadline.passed(now)) continue;
+    const bool ends_itself = call.worker != nullptr && kind_.ends_calls_itself;
+    if (!cancelled && !call.deadline.passed(ends_itself ? now - kOverrunMax : now)) continue;
     call.unlink();
     call.insert_before(late);
   }
@@ -514,7 +515,7 @@ Task<> LoopPool::look_at_memory(std::uint64_t id) {
   Worker& worker = *found->second;
   worker.memory_bytes = bytes;
   if (!worker.program() || worker.state() == Worker::State::kDone) co_return;
-  const double limit = static_cast<double>(worker.program()->limits.memory_bytes_max);
+  const double limit = static_cast<double>(memory_bytes_max(*worker.program()));
   if (static_cast<double>(bytes) < limit * options_.limits.memory_fraction_max) co_return;
   worker.retire = true;
   Slot& slot = slots_.at(worker.program()->id);

@@ -88,6 +88,10 @@ class LoopPool final : WorkerOwner {
                                      MonotonicTime now) const;
   enum class Evict : std::uint8_t { kIdle, kWarmToo };
   void evict_one(Evict which);
+  // What the process of a program may take.
+  [[nodiscard]] std::uint64_t memory_bytes_max(const Program& program) const {
+    return program.limits.memory_bytes_max + kind_.memory_bytes_beside;
+  }
   // Of workers for whoever wants one.
   [[nodiscard]] std::size_t starting() const { return launching_ + booting_ - own_starting_; }
   void retire(Worker& worker);

@@ -21,8 +21,9 @@ namespace {
 
 constexpr std::uint8_t kDroppedCountStream = 2;
 
-std::array<char, 4> u32_bytes(std::size_t value) {
-  std::array<char, 4> bytes{};
+template <std::size_t kSize = 4>
+std::array<char, kSize> le_bytes(std::uint64_t value) {
+  std::array<char, kSize> bytes{};
   for (char& byte : bytes) {
     byte = static_cast<char>(value & 0xFFU);
     value >>= 8U;
@@ -30,7 +31,10 @@ std::array<char, 4> u32_bytes(std::size_t value) {
   return bytes;
 }
 
-std::string_view view(const std::array<char, 4>& bytes) { return {bytes.data(), bytes.size()}; }
+template <std::size_t kSize>
+std::string_view view(const std::array<char, kSize>& bytes) {
+  return {bytes.data(), bytes.size()};
+}
 
 }  // namespace
 
@@ -64,21 +68,31 @@ void Worker::begin(PendingCall& call) {
   std::string header;
   std::array<char, 4> header_size{};
   std::array<char, 4> context_size{};
+  std::array<char, 8> deadline{};
+  std::array<char, 4> id_size{};
   std::array<std::string_view, 3> load_parts;
-  std::array<std::string_view, 3> call_parts;
+  std::array<std::string_view, 6> call_parts;
   std::array<process::FrameView, 2> frames;
   std::size_t count = 0;
   if (!loaded_) {
     header = load_header(*program_, folder);
-    header_size = u32_bytes(header.size());
+    header_size = le_bytes(header.size());
     load_parts = {view(header_size), header, program_->content};
     frames[count++] = {static_cast<std::uint8_t>(FrameType::kLoad), load_parts};
   }
   if (call.call != nullptr) {
     ++calls_;
-    context_size = u32_bytes(call.call->context.size());
-    call_parts = {view(context_size), call.call->context, call.call->params};
-    frames[count++] = {static_cast<std::uint8_t>(FrameType::kCall), call_parts};
+    const Call& wanted = *call.call;
+    context_size = le_bytes(wanted.context.size());
+    deadline = le_bytes<8>(static_cast<std::uint64_t>(
+        std::chrono::nanoseconds(call.deadline.at.time_since_epoch()).count()));
+    id_size = le_bytes(wanted.call_id.size());
+    call_parts = {view(deadline),     view(id_size),  wanted.call_id,
+                  view(context_size), wanted.context, wanted.params};
+    std::span<const std::string_view> parts = call_parts;
+    if (!kind_.ends_calls_itself) parts = parts.last(3);
+    const FrameType type = kind_.ends_calls_itself ? FrameType::kTimedCall : FrameType::kCall;
+    frames[count++] = {static_cast<std::uint8_t>(type), parts};
   }
   state_ = loaded_ ? State::kRunning : State::kLoading;
   CHECK(count > 0);
@@ -131,6 +145,7 @@ std::optional<std::size_t> Worker::frame_bytes_max(std::uint8_t type) const {
       return std::nullopt;
     case FrameType::kLoad:
     case FrameType::kCall:
+    case FrameType::kTimedCall:
       return std::nullopt;
   }
   return std::nullopt;
@@ -150,6 +165,7 @@ void Worker::on_frame(std::uint8_t type, std::string_view payload) {
       return on_log(payload);
     case FrameType::kLoad:
     case FrameType::kCall:
+    case FrameType::kTimedCall:
       break;
   }
   CHECK(false);  // frame_bytes_max() lets no other through
@@ -206,17 +222,20 @@ void Worker::on_result(std::string_view payload) {
 
 void Worker::on_failure(std::string_view payload) {
   if (channel_.sending() && loaded_) return nonsense("a failure before it had read the call");
-  Result<FunctionError> error = parse_failure(payload);
-  if (!error) return nonsense("a failure that is not as it should be: " + error.error().message);
-  if ((error->kind == FunctionError::Kind::kLoadFailed) == loaded_)
+  Result<Failure> failure = parse_failure(payload, kind_.ends_calls_itself);
+  if (!failure)
+    return nonsense("a failure that is not as it should be: " + failure.error().message);
+  auto* const error = std::get_if<FunctionError>(&*failure);
+  if ((error != nullptr && error->kind == FunctionError::Kind::kLoadFailed) == loaded_)
     return nonsense("a failure of the wrong kind");
   if (output_in_call_) static_cast<void>(read_output(kOutputBytesAtOnce));
+  if (error == nullptr) return end_call(std::get<Error>(*std::move(failure)));
   if (kind_.is_memory_failure(*error)) {
     error->kind = FunctionError::Kind::kMemoryExceeded;
     error->message = fmt::format("the function passed its memory limit of {} MiB: {}",
                                  program_->limits.memory_bytes_max >> 20U, error->message);
   }
-  end_call(*std::move(error));
+  end_call(std::move(*error));
 }
 
 // After a frame that ends a turn the worker has nothing to say; a program that did not load leaves
@@ -305,10 +324,13 @@ void Worker::explain_end(const process::WorkerExit& exit) {
     error.message =
         fmt::format("the function passed its memory limit of {} MiB and its worker was ended",
                     program_->limits.memory_bytes_max >> 20U);
+    if (kind_.memory_bytes_beside > 0)
+      error.message += fmt::format(" (with the {} MiB that its engine may take)",
+                                   kind_.memory_bytes_beside >> 20U);
   } else {
     error.kind = FunctionError::Kind::kWorkerDied;
     error.message = fmt::format("the worker {} {}", describe_exit(exit), when);
-    if (WIFEXITED(exit.status)) {
+    if (WIFEXITED(exit.status) && !kind_.ending_words.empty()) {
       error.message += fmt::format(": {} it, return a value instead", kind_.ending_words);
     }
   }

@@ -72,12 +72,18 @@ struct PendingCall : CallLink {
 
 // What languages differ in, where a worker's end or a failure is explained.
 struct WorkerKind {
-  std::string_view ending_words;    // what in this language ends a process: "process.exit()"
+  std::string_view ending_words;    // what in this language ends a process: "process.exit()"; may
+                                    // be empty
   std::string_view install_remedy;  // what to do where there is no such program
   // Whether a failure says that memory ran out.
   bool (*is_memory_failure)(const FunctionError& error);
   // Whether a worker that wrote this before it ended ran out of memory.
   bool (*is_memory_end)(std::string_view output_tail);
+  // It is told each call's deadline (kTimedCall) and ends the call by itself: the worker is ended
+  // for it only once kOverrunMax has passed too.
+  bool ends_calls_itself = false;
+  // Memory that its process may take beside what its program may.
+  std::uint64_t memory_bytes_beside = 0;
 };
 
 // Called on the loop. The worker may be given its next call within these, not be destroyed: calls

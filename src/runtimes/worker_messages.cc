@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/json_text.h"
+#include "base/utf8_cut.h"
 #include "runtimes/limits.h"
 
 namespace seam::runtimes {
@@ -29,12 +30,35 @@ std::string load_header(const Program& program, std::string_view folder) {
     header += ':';
     append_json_string(header, value);
   }
-  header += fmt::format(R"(}},"log_bytes_max":{},"result_bytes_max":{}}})",
-                        program.limits.log_bytes_max, program.limits.result_bytes_max);
+  header +=
+      fmt::format(R"(}},"log_bytes_max":{},"result_bytes_max":{},"memory_bytes_max":{}}})",
+                  program.limits.log_bytes_max, program.limits.result_bytes_max,
+                  program.limits.memory_bytes_max);
   return header;
 }
 
 namespace {
+
+// Of workers that end their calls themselves.
+constexpr std::string_view kDeadlineKind = "deadline";
+constexpr std::string_view kHostKind = "host";
+constexpr std::string_view kMemoryKind = "memory";
+
+constexpr std::size_t kMessageBytesMax = 16U << 10U;
+constexpr std::size_t kStackBytesMax = 64U << 10U;
+
+std::string_view kind_of(FunctionError::Kind kind) {
+  switch (kind) {
+    case FunctionError::Kind::kBadResult:
+      return "result";
+    case FunctionError::Kind::kLoadFailed:
+      return "load";
+    case FunctionError::Kind::kMemoryExceeded:
+      return kMemoryKind;
+    default:
+      return "threw";
+  }
+}
 
 std::optional<int> positive_number(const JsonObjectText& object, std::string_view name) {
   const std::optional<std::string_view> text = object.find(name);
@@ -52,11 +76,17 @@ std::string text_member(const JsonObjectText& object, std::string_view name) {
 
 }  // namespace
 
-Result<FunctionError> parse_failure(std::string_view payload) {
+Result<Failure> parse_failure(std::string_view payload, bool timed) {
   SEAM_ASSIGN_OR_RETURN(const JsonObjectText object, JsonObjectText::parse(payload));
   FunctionError error;
   const std::string kind = text_member(object, "kind");
-  if (kind == "threw") {
+  if (timed && kind == kDeadlineKind)
+    return Error{ErrorCode::kDeadlineExceeded, text_member(object, "message"), {}};
+  if (timed && kind == kHostKind)
+    return Error{ErrorCode::kInternal, text_member(object, "message"), {}};
+  if (timed && kind == kMemoryKind) {
+    error.kind = FunctionError::Kind::kMemoryExceeded;
+  } else if (kind == "threw") {
     error.kind = FunctionError::Kind::kThrew;
   } else if (kind == "result") {
     error.kind = FunctionError::Kind::kBadResult;
@@ -71,6 +101,28 @@ Result<FunctionError> parse_failure(std::string_view payload) {
   error.line = positive_number(object, "line");
   error.column = positive_number(object, "column");
   return error;
+}
+
+std::string format_failure(const FunctionError& error) {
+  std::string out = "{\"kind\":";
+  append_json_string(out, kind_of(error.kind));
+  const auto add = [&](std::string_view key, std::string_view text, std::size_t bytes_max) {
+    if (text.empty()) return;
+    out.append(fmt::format(",\"{}\":", key));
+    append_json_string(out, utf8_cut(text, bytes_max));
+  };
+  add("type", error.type, kMessageBytesMax);
+  add("message", error.message, kMessageBytesMax);
+  add("stack", error.stack_trace, kStackBytesMax);
+  return out + "}";
+}
+
+std::string format_host_failure(const Error& error) {
+  std::string out = "{\"kind\":";
+  append_json_string(out, error.code == ErrorCode::kDeadlineExceeded ? kDeadlineKind : kHostKind);
+  out.append(",\"message\":");
+  append_json_string(out, utf8_cut(error.message, kMessageBytesMax));
+  return out + "}";
 }
 
 std::string place_details(const FunctionError& error) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "base/clock.h"
 #include "process/spawner.h"
@@ -16,9 +17,14 @@ namespace seam::runtimes {
 // The header of kLoad. `folder` is where the worker sees the program's, or empty.
 [[nodiscard]] std::string load_header(const Program& program, std::string_view folder);
 
-// A kFailure payload.
+// A kFailure payload. `timed`: of a worker that gets kTimedCall, whose failure may be the host's.
 // errors    kInvalidArgument   it is not what the protocol says
-[[nodiscard]] Result<FunctionError> parse_failure(std::string_view payload);
+using Failure = std::variant<FunctionError, Error>;
+[[nodiscard]] Result<Failure> parse_failure(std::string_view payload, bool timed);
+// The payload for an error, as parse_failure() reads it, with long texts cut.
+[[nodiscard]] std::string format_failure(const FunctionError& error);
+// Of a call that kDeadlineExceeded ended, or that the host could not run.
+[[nodiscard]] std::string format_host_failure(const Error& error);
 
 // The details of an error for a place in the source: {"line": 3, "column": 7, "stack_trace": "…"},
 // without what is not known; empty where no line is.

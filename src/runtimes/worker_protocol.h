@@ -16,7 +16,7 @@
 //                                                                          below
 //
 // kLoad is sent once in a worker's life, its header {"language_title", "entry", "environment": {},
-// "log_bytes_max", "result_bytes_max"}; kCall may follow it at once without waiting for kLoaded,
+// "log_bytes_max", "result_bytes_max", "memory_bytes_max"}; kCall may follow it at once without waiting for kLoaded,
 // and is dropped by a worker that answered kLoad with kFailure. A call ends with exactly one
 // kResult or kFailure; until then the server sends no other frame. kLog frames belong to the call
 // that runs (before the first: to the load) and precede its end. A log text is cut at 64 KiB a
@@ -27,6 +27,14 @@
 // "column": 7, "stack": "…"}; line and column count from 1 in the user's own source, and are left
 // out where unknown. "load": the source cannot be loaded (a syntax error, no handler); "result":
 // what the function returned cannot be JSON, or is over result_bytes_max.
+//
+// A worker that ends its calls itself at their deadline (an engine's process,
+// runtimes/wasm/engine_worker.h) gets kTimedCall instead of kCall:
+//
+//   kTimedCall   u64 deadline | u32 size of id | call's id | u32 size of context | context | params
+//
+// The deadline is in nanoseconds of CLOCK_MONOTONIC. Its kFailure may also be of the kinds "memory"
+// (the guest passed its limit), "deadline" and "host" (the engine could not do its work).
 //
 // Strict: an unknown type, a frame over its limit, a frame out of turn, a payload that is not what
 // it should be: the server kills the worker and the call ends as a RUNTIME_ERROR.
@@ -39,6 +47,7 @@ namespace seam::runtimes {
 enum class FrameType : std::uint8_t {
   kLoad = 0x01,
   kCall = 0x02,
+  kTimedCall = 0x03,
   kReady = 0x80,
   kLoaded = 0x81,
   kResult = 0x82,

@@ -136,7 +136,7 @@ class WasmRuntime final : public Runtime {
   Task<> run_guest(const GuestProgram& guest, const Program& program, const Call& call,
                    CallSink& sink, Outcome& outcome) {
     GuestCall running(guest, program, call);
-    if (!running.run(options_.first_slice)) {
+    if (!options_.slices || !running.run(options_.first_slice)) {
       const auto done = std::make_shared<Wait>(*EventLoop::current());
       const MonotonicTime ready_at =
           std::min(running.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
