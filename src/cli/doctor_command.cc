@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/host_process.h"
 #include "cli/rust_toolchains.h"
+#include "cli/server_engines.h"
 #include "http/client.h"
 #include "runtimes/rust/toolchain.h"
 
@@ -227,6 +228,7 @@ std::vector<Check> run_checks(const Settings& settings, const process::Isolation
   checks.push_back(check_interpreter("node", settings.node.command, "nodejs"));
   checks.push_back(check_interpreter("python", settings.python.command, "python3"));
   checks.push_back(check_rust(settings.rust));
+  for (Check& check : check_engines(settings.wasm)) checks.push_back(std::move(check));
   checks.push_back(check_data(settings.data));
   checks.push_back(check_port(settings));
   checks.push_back(check_descriptors(settings));

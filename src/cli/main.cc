@@ -3,14 +3,21 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "cli/command_line.h"
 #include "cli/serve.h"
+#include "cli/server_engines.h"
 
 int main(int argc, char** argv) {
   // A reader that goes away must be an error of write(2), in the server and in `seam config |
   // head`.
   ::signal(SIGPIPE, SIG_IGN);
+  if (argc > 1 && argv[1] == seam::runtimes::kEngineWorkerCommand) {
+    const std::vector<std::string> arguments(argv + 2, argv + argc);
+    return seam::cli::run_engine_worker(arguments);
+  }
   seam::config::Environment environment = seam::config::environment();
   const bool plain = environment.contains("NO_COLOR");
   const seam::cli::CommandResult result = seam::cli::run(

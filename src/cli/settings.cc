@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "cli/settings_bound.h"
 
 namespace seam::cli {
 
@@ -22,19 +23,6 @@ constexpr std::int64_t kKiB = 1 << 10;
 constexpr std::int64_t kMiB = 1 << 20;
 constexpr std::int64_t kGiB = 1 << 30;
 constexpr std::int64_t kDay = 86'400;
-
-// A descriptor with the place its value goes to.
-struct Bound {
-  Setting setting;
-  void (*store)(Settings&, const Value&);
-};
-
-std::string text(const Value& value) { return std::get<std::string>(value); }
-
-template <class T>
-T number(const Value& value) {
-  return static_cast<T>(std::get<std::int64_t>(value));
-}
 
 std::string check_loopback(const Value& value) {
   const std::string host = text(value);
@@ -418,6 +406,11 @@ std::vector<Bound> server_settings() {
         .description =
             "Threads that run WebAssembly which takes long; 0 starts one for each core."},
        [](Settings& s, const Value& v) { s.wasm.threads = number<std::size_t>(v); }},
+  };
+}
+
+std::vector<Bound> later_settings() {
+  return {
       {{.key = "runtimes.rust.toolchain",
         .default_text = std::string(kLookForIt),
         .description = "Folder of a Rust toolchain with bin/rustc and the target wasm32-wasip1 or "
@@ -469,7 +462,11 @@ std::vector<Bound> server_settings() {
 }
 
 const std::vector<Bound>& bound_settings() {
-  static const std::vector<Bound> bound = server_settings();
+  static const std::vector<Bound> bound = [] {
+    std::vector<Bound> all = server_settings();
+    for (auto* more : {engine_settings, later_settings}) std::ranges::move(more(), std::back_inserter(all));
+    return all;
+  }();
   return bound;
 }
 
@@ -527,6 +524,7 @@ Result<LoadedSettings> load_settings(const config::Sources& sources) {
   for (std::size_t i = 0; i < loaded.effective.size(); ++i) {
     bound_settings()[i].store(loaded.settings, loaded.effective[i].value);
   }
+  SEAM_RETURN_IF_ERROR(settle_engines(loaded));
   return loaded;
 }
 

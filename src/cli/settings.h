@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,15 @@ struct WorkerRuntimeSettings {
 };
 
 struct WasmSettings {
-  std::size_t threads = 0;  // compute threads; 0: one a core
+  std::size_t threads = 0;                   // compute threads; 0: one a core
+  std::string engine;                        // of functions that name none
+  std::string fallback;                      // where that cannot be loaded; empty: none
+  std::map<std::string, std::string> modes;  // by engine: "winch"
+  std::string mode_of_old;                   // runtime.mode; empty: not set
+  bool own_process = false;                  // guests run in processes of their own
+  std::string engines;                       // the folder of the libraries; empty: to be looked for
+  std::uint32_t warm_workers = 0;            // of each server thread and engine in processes
+  std::uint32_t workers_max = 0;             // of each engine in processes
 };
 
 struct RustSettings {

@@ -136,8 +136,28 @@ TEST(Settings, EachDescriptorReachesAMemberOfItsOwn) {
                                             s.rust.compile_timeout.count(),
                                             n(s.rust.compile_memory_bytes_max),
                                             n(s.rust.cache_bytes_max),
-                                            n(s.wasm.threads)};
+                                            n(s.wasm.threads),
+                                            n(s.wasm.warm_workers),
+                                            n(s.wasm.workers_max)};
   EXPECT_EQ(arrived, given);
+}
+
+TEST(Settings, TheEngineIsTheFirstAndHasItsFirstMode) {
+  const Result<LoadedSettings> loaded = load_plain();
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const WasmSettings& wasm = loaded->settings.wasm;
+  EXPECT_EQ(wasm.engine, "wasmtime");
+  EXPECT_EQ(wasm.fallback, "");
+  EXPECT_FALSE(wasm.own_process);
+  EXPECT_EQ(wasm.modes.at("wasmtime"), "cranelift");
+  EXPECT_EQ(wasm.engines, "") << "beside the program";
+  EXPECT_EQ(load_plain({{"--runtimes-wasm-engines", "/opt/e"}})->settings.wasm.engines, "/opt/e");
+}
+
+TEST(Settings, AnEngineIsNoFallbackOfItself) {
+  EXPECT_EQ(error(load_plain({{"--runtime-config-fallback", "wasmtime"}})),
+            "flag --runtime-config-fallback: runtime_config.fallback: \"wasmtime\" is the engine "
+            "itself. Name another, or remove it.");
 }
 
 TEST(Settings, EachDescriptorIsDescribedAndNamedOnce) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -24,6 +25,7 @@
 #include "cli/examples.h"
 #include "cli/run_on.h"
 #include "cli/rust_toolchains.h"
+#include "cli/server_engines.h"
 #include "functions/call_metrics.h"
 #include "functions/executor.h"
 #include "functions/log_hub.h"
@@ -39,10 +41,9 @@
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
 #include "runtimes/rust/rust_runtime.h"
-#include "runtimes/wasm/wasm_runtime.h"
+#include "runtimes/wasm/engine_router.h"
 #include "store/record_drain.h"
 #include "store/sqlite/sqlite_store.h"
-#include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::cli {
 namespace {
@@ -128,6 +129,7 @@ struct FunctionHost::Parts {
   std::unique_ptr<packages::PackageCache> packages;
   std::unique_ptr<process::Spawner> spawner;
   functions::RuntimeTable runtimes;
+  runtimes::EngineRouter* engines = nullptr;  // of `runtimes`
   std::unique_ptr<functions::Registry> registry;
   std::unique_ptr<functions::Sessions> sessions;
   std::unique_ptr<functions::Recorder> recorder;
@@ -154,6 +156,7 @@ struct FunctionHost::Parts {
   void make_api();
   void start_threads();
   Task<Result<void>> take_in();
+  Task<> load_engines();
   Result<functions::SessionPtr> restored(const store::SessionRow& row) const;
   void look_for_expired_sessions();
   Task<> shut_down();
@@ -211,16 +214,10 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
                                                  .limits = pool_limits(settings, settings.python),
                                                  .worker = worker},
                                                 *spawner, loop_pointers));
-  wasm::Outcome<std::unique_ptr<wasm::Runtime>> engine = wasm::make_wasmtime({});
-  if (!engine)
-    return fail(ErrorCode::kInternal,
-                fmt::format("wasmtime cannot start: {}", engine.error().message));
-  const std::size_t compute_threads = settings.wasm.threads != 0
-                                          ? settings.wasm.threads
-                                          : std::max(1U, std::thread::hardware_concurrency());
-  runtimes["wasm"] = runtimes::make_wasm_runtime(
-      *std::move(engine), {.cache_folder = settings.data / "wasm-cache",
-                           .compute_threads = static_cast<unsigned>(compute_threads)});
+  auto router = std::make_unique<runtimes::EngineRouter>(engine_options(settings), *spawner,
+                                                         loop_pointers);
+  engines = router.get();
+  runtimes["wasm"] = std::move(router);
   SEAM_ASSIGN_OR_RETURN(
       runtimes["rust"],
       runtimes::create_rust_runtime(
@@ -316,6 +313,7 @@ Result<functions::SessionPtr> FunctionHost::Parts::restored(const store::Session
     SEAM_ASSIGN_OR_RETURN(const functions::ResolvedName name, names->resolve(row.language_title));
     functions::ImplementationOptions options = default_options(settings);
     options.environment = session.context.environment;
+    options.wish = session.context.wish;
     session.script = functions::make_program(row.language_title, row.script_content, options);
     session.runtime = name.runtime;
   }
@@ -329,7 +327,21 @@ Result<functions::SessionPtr> FunctionHost::Parts::restored(const store::Session
   return std::make_shared<const functions::Session>(std::move(session));
 }
 
+// Loads the engines that the settings and the functions name, so that what cannot be loaded is said
+// at the start.
+Task<> FunctionHost::Parts::load_engines() {
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const functions::FunctionPtr& function : registry->catalogue()->all()) {
+    const functions::ImplementationPtr* routed = function->choose(0);
+    if (routed == nullptr) continue;
+    const runtimes::EngineWish wish = (*routed)->options.wish;
+    if (wish.engine.empty() || !seen.emplace(wish.engine, wish.fallback).second) continue;
+    co_await engines->look_at(wish);
+  }
+}
+
 Task<Result<void>> FunctionHost::Parts::take_in() {
+  co_await engines->look_at({});
   SEAM_CO_ASSIGN_OR_RETURN(store::Snapshot snapshot, co_await store->load());
   for (const store::SessionRow& row : snapshot.sessions) {
     Result<functions::SessionPtr> session = restored(row);
@@ -344,6 +356,7 @@ Task<Result<void>> FunctionHost::Parts::take_in() {
   }
   Result<void> loaded = co_await registry->load(std::move(snapshot));
   SEAM_CO_RETURN_IF_ERROR(std::move(loaded));
+  co_await load_engines();
   if (fresh && host_options.examples)
     examples = co_await register_examples(*registry, default_options(settings));
   co_return Result<void>();
