@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -8,7 +9,9 @@
 #include "runtimes/node/node_runtime.h"
 #include "runtimes/python/python_runtime.h"
 #include "runtimes/rust/rust_runtime.h"
+#include "runtimes/wasm/engine_process.h"
 #include "runtimes/wasm/wasm_runtime.h"
+#include "wasm/shared_library.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::conformance {
@@ -162,6 +165,7 @@ Language wasm() {
               {"forged", "there is no descriptor 3 and no protocol for a guest to break"},
           },
       .no_worker = "guests run in the server's own process",
+      .ends_alone = true,
       .thrown_type = "Trap:Unreachable",
       .thrown_message = "an unreachable instruction was executed",
       .thrown_trace = "at inner (function ",
@@ -171,6 +175,26 @@ Language wasm() {
                                  "allocate", "exit", "sleep", "bad_result", "large_result"})
     language.programs[name] = guest(name);
   return language;
+}
+
+// The same guests in processes of an engine, which are `seam` itself.
+Language wasm_in_process(const std::string& engine) {
+  Language language = wasm();
+  language.name = engine + "_process";
+  language.create = [engine](const Host& host) -> Result<std::unique_ptr<runtimes::Runtime>> {
+    return runtimes::make_engine_processes({.engine = engine,
+                                            .library_folder = SEAM_ENGINES,
+                                            .options = {.program = SEAM_PROGRAM, .limits = kLimits}},
+                                           host.spawner, host.loops);
+  };
+  language.no_worker.clear();
+  return language;
+}
+
+// Engines that are libraries of their own, where those were built. They are not opened here: this
+// runs before the spawner is forked.
+bool is_built(std::string_view engine) {
+  return std::filesystem::exists(wasm::engine_library(SEAM_ENGINES, engine));
 }
 
 // The runtime with the one that runs its modules; both end together.
@@ -267,6 +291,7 @@ Language rust() {
           },
       .compiled = true,
       .no_worker = "guests run in the server's own process",
+      .ends_alone = true,
       .throws_at = {.line = 3, .column = 5},
       .thrown_type = "panic",
       .thrown_trace = "",
@@ -276,6 +301,10 @@ Language rust() {
 
 }  // namespace
 
-std::vector<Language> languages() { return {nodejs(), python(), wasm(), rust()}; }
+std::vector<Language> languages() {
+  std::vector<Language> all = {nodejs(), python(), wasm(), rust(), wasm_in_process("wasmtime")};
+  if (is_built("wazero")) all.push_back(wasm_in_process("wazero"));
+  return all;
+}
 
 }  // namespace seam::conformance

@@ -63,6 +63,8 @@ struct Language {
   bool compiled = false;
   // Why calls run in no process of their own; empty where they do.
   std::string no_worker = {};
+  // A function that ends itself ends no process: the worker is the engine's, not the function's.
+  bool ends_alone = false;
 
   Place throws_at = {};
   std::string thrown_type = {};
