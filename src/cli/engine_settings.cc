@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <system_error>
 
-#include "cli/wasm_engines.h"
 #include "cli/settings_bound.h"
+#include "cli/wasm_engines.h"
 
 namespace seam::cli {
 
@@ -51,15 +51,14 @@ std::vector<Bound> mode_settings() {
   std::vector<Bound> out;
   for (const wasm::EngineAdapter& engine : wasm_engines().all()) {
     if (engine.mode_key.empty()) continue;
-    out.push_back(
-        {{.key = fmt::format("runtime_config.{}.{}", engine.name, engine.mode_key),
-          .type = Type::kChoice,
-          .default_text = std::string(engine.modes.front()),
-          .choices = {engine.modes.begin(), engine.modes.end()},
-          .description = fmt::format("How {} runs WebAssembly.", engine.name)},
-         [name = std::string(engine.name)](Settings& s, const Value& v) {
-           s.wasm.modes[name] = text(v);
-         }});
+    out.push_back({{.key = fmt::format("runtime_config.{}.{}", engine.name, engine.mode_key),
+                    .type = Type::kChoice,
+                    .default_text = std::string(engine.modes.front()),
+                    .choices = {engine.modes.begin(), engine.modes.end()},
+                    .description = fmt::format("How {} runs WebAssembly.", engine.name)},
+                   [name = std::string(engine.name)](Settings& s, const Value& v) {
+                     s.wasm.modes[name] = text(v);
+                   }});
   }
   return out;
 }
@@ -103,16 +102,15 @@ std::vector<Bound> engine_settings() {
        [](Settings& s, const Value& v) { s.wasm.fallback = unless(kNone, text(v)); }}};
   std::ranges::move(mode_settings(), std::back_inserter(out));
   if (!old_modes().empty()) {
-    out.push_back({{.key = std::string(kOldModeKey),
-                    .older_key = "runtime_config.runtime.mode",
-                    .type = Type::kChoice,
-                    .default_text = std::string(kNone),
-                    .choices = none_or(old_modes()),
-                    .description = "An older form of runtime_config: without a type, wazero in "
-                                   "this mode."},
-                   [](Settings& s, const Value& v) {
-                     s.wasm.mode_of_old = unless(kNone, text(v));
-                   }});
+    out.push_back(
+        {{.key = std::string(kOldModeKey),
+          .older_key = "runtime_config.runtime.mode",
+          .type = Type::kChoice,
+          .default_text = std::string(kNone),
+          .choices = none_or(old_modes()),
+          .description = "An older form of runtime_config: without a type, wazero in "
+                         "this mode."},
+         [](Settings& s, const Value& v) { s.wasm.mode_of_old = unless(kNone, text(v)); }});
   }
   std::vector<Bound> processes = {
       {{.key = "runtimes.wasm.isolation",
@@ -150,9 +148,10 @@ std::vector<Bound> engine_settings() {
 Result<void> settle_engines(LoadedSettings& loaded) {
   WasmSettings& wasm = loaded.settings.wasm;
   const auto source = [&](std::string_view key) -> const std::string& {
-    return std::ranges::find_if(loaded.effective, [&](const config::Effective& each) {
-             return each.setting->key == key;
-           })->source;
+    return std::ranges::find_if(
+               loaded.effective,
+               [&](const config::Effective& each) { return each.setting->key == key; })
+        ->source;
   };
   if (!wasm.mode_of_old.empty()) {
     SEAM_RETURN_IF_ERROR(take_old_form(wasm, source(kOldModeKey), source(kTypeKey)));

@@ -24,9 +24,9 @@ namespace {
 
 const std::vector<std::string>& manifest_keys() {
   static const std::vector<std::string> keys{
-      "name",      "runtime",    "entry",       "description", "schema", "examples", "tags",
-      "cacheable", "idempotent", "concurrency", "environment", "limits", "engine", "fallback",
-      "isolation", "build"};
+      "name",   "runtime",   "entry",      "description", "schema",      "examples",
+      "tags",   "cacheable", "idempotent", "concurrency", "environment", "limits",
+      "engine", "fallback",  "isolation",  "build"};
   return keys;
 }
 

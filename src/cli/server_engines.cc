@@ -35,10 +35,9 @@ Check check_engine(const WasmSettings& settings, const std::string& engine) {
   const wasm::Outcome<std::string> version = adapter.version(options);
   if (!version) {
     check.detail = fmt::format("cannot be loaded: {}", version.error().message);
-    check.remedy =
-        fmt::format("without it {} run in WebAssembly",
-                    settings.fallback.empty() ? "no function that names no engine can"
-                                              : "its fallback takes over: functions");
+    check.remedy = fmt::format("without it {} run in WebAssembly",
+                               settings.fallback.empty() ? "no function that names no engine can"
+                                                         : "its fallback takes over: functions");
     return check;
   }
   const bool apart = settings.own_process || adapter.capabilities(mode).own_process;

@@ -3,7 +3,8 @@
 //
 //   runtimes::EngineRouter wasm(engine_options(settings), spawner, loops);
 //   std::vector<Check> checks = check_engines(settings.wasm);       // `seam doctor`
-//   if (argv[1] is runtimes::kEngineWorkerCommand) return run_engine_worker(…);   // first in main()
+//   if (argv[1] is runtimes::kEngineWorkerCommand) return run_engine_worker(…);   // first in
+//   main()
 
 #include <span>
 #include <string>

@@ -464,7 +464,8 @@ std::vector<Bound> later_settings() {
 const std::vector<Bound>& bound_settings() {
   static const std::vector<Bound> bound = [] {
     std::vector<Bound> all = server_settings();
-    for (auto* more : {engine_settings, later_settings}) std::ranges::move(more(), std::back_inserter(all));
+    for (auto* more : {engine_settings, later_settings})
+      std::ranges::move(more(), std::back_inserter(all));
     return all;
   }();
   return bound;

@@ -214,8 +214,8 @@ Result<void> FunctionHost::Parts::make_runtimes(process::SpawnerProcess spawner_
                                                  .limits = pool_limits(settings, settings.python),
                                                  .worker = worker},
                                                 *spawner, loop_pointers));
-  auto router = std::make_unique<runtimes::EngineRouter>(engine_options(settings), *spawner,
-                                                         loop_pointers);
+  auto router =
+      std::make_unique<runtimes::EngineRouter>(engine_options(settings), *spawner, loop_pointers);
   engines = router.get();
   runtimes["wasm"] = std::move(router);
   SEAM_ASSIGN_OR_RETURN(

@@ -89,7 +89,9 @@ TEST(Options, AnEngineIsKeptBesideTheOthers) {
   EXPECT_EQ(again->wish.engine, "") << "the store has a column for it";
   EXPECT_EQ(again->wish.fallback, "wasmtime");
   EXPECT_TRUE(again->wish.own_process);
-  const auto message = [](const std::string& text) { return parse_options(text, {}).error().message; };
+  const auto message = [](const std::string& text) {
+    return parse_options(text, {}).error().message;
+  };
   EXPECT_EQ(message(R"({"engine":""})"), "engine is \"\": it must be the name of an engine");
   EXPECT_EQ(message(R"({"fallback":1})"), "fallback is 1: it must be the name of an engine");
   EXPECT_EQ(message(R"({"isolation":"none"})"),

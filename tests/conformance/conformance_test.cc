@@ -213,9 +213,8 @@ TEST_P(Conformance, SaysThatAFunctionEndedItself) {
   const auto exits = program("exit");
   for (int round = 0; round < 2; ++round) {
     RunningCall call(language(), exits, "{}");
-    EXPECT_EQ(call.function_error().kind, language().ends_alone
-                                              ? FunctionError::Kind::kThrew
-                                              : FunctionError::Kind::kWorkerDied);
+    EXPECT_EQ(call.function_error().kind, language().ends_alone ? FunctionError::Kind::kThrew
+                                                                : FunctionError::Kind::kWorkerDied);
     EXPECT_NE(call.function_error().message.find("code 3"), std::string::npos)
         << call.function_error().message;
   }

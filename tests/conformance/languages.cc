@@ -182,10 +182,11 @@ Language wasm_in_process(const std::string& engine) {
   Language language = wasm();
   language.name = engine + "_process";
   language.create = [engine](const Host& host) -> Result<std::unique_ptr<runtimes::Runtime>> {
-    return runtimes::make_engine_processes({.engine = engine,
-                                            .library_folder = SEAM_ENGINES,
-                                            .options = {.program = SEAM_PROGRAM, .limits = kLimits}},
-                                           host.spawner, host.loops);
+    return runtimes::make_engine_processes(
+        {.engine = engine,
+         .library_folder = SEAM_ENGINES,
+         .options = {.program = SEAM_PROGRAM, .limits = kLimits}},
+        host.spawner, host.loops);
   };
   language.no_worker.clear();
   return language;

@@ -104,7 +104,8 @@ Program program_of(const std::string& act) {
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 2 100)
     (func (export "alloc") (param i32) (result i32) i32.const 1024)
-    (func (export "handle") (param $at i32) (param $size i32) (result i64))" + act + R"(
+    (func (export "handle") (param $at i32) (param $size i32) (result i64))" +
+                                          act + R"(
       (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32))
               (i64.extend_i32_u (local.get $size)))))
   )");
@@ -134,8 +135,9 @@ TEST(EngineWorker, LoadsAProgramAndRunsItsCallsInFreshInstances) {
 
 TEST(EngineWorker, SaysWhatEndedAGuest) {
   TestWorker worker;
-  ASSERT_EQ(worker.load(program_of("(if (i32.eq (local.get $size) (i32.const 2)) (then unreachable))"
-                                   "(loop (br_if 0 (i32.eq (local.get $size) (i32.const 4))))"))
+  ASSERT_EQ(worker
+                .load(program_of("(if (i32.eq (local.get $size) (i32.const 2)) (then unreachable))"
+                                 "(loop (br_if 0 (i32.eq (local.get $size) (i32.const 4))))"))
                 .type,
             FrameType::kLoaded);
   const Frame trap = worker.call("{}");
@@ -228,8 +230,8 @@ TEST(WorkerMessages, AFailureComesBackAsItWas) {
   EXPECT_EQ(std::get<FunctionError>(*read).type, "T");
   EXPECT_EQ(std::get<FunctionError>(*read).message.size(), 16U << 10U);
   EXPECT_EQ(std::get<FunctionError>(*read).stack_trace, "  at f");
-  const auto host = parse_failure(
-      format_host_failure({ErrorCode::kInternal, "the engine broke", {}}), true);
+  const auto host =
+      parse_failure(format_host_failure({ErrorCode::kInternal, "the engine broke", {}}), true);
   ASSERT_TRUE(host);
   EXPECT_EQ(std::get<Error>(*host).code, ErrorCode::kInternal);
   EXPECT_THAT(std::get<Error>(*host).message, HasSubstr("broke"));
