@@ -2,12 +2,16 @@
 
 #include <system_error>
 
+#include "wasm/wasmi/wasmi.h"
 #include "wasm/wasmtime/wasmtime.h"
+#include "wasm/wazero/wazero.h"
 
 namespace seam::cli {
 
 const wasm::Engines& wasm_engines() {
-  static const wasm::Engines engines({wasm::wasmtime_adapter()}, /*older_form=*/{});
+  static const wasm::Engines engines(
+      {wasm::wasmtime_adapter(), wasm::wazero_adapter(), wasm::wasmi_adapter()},
+      /*older_form=*/"wazero");
   return engines;
 }
 
