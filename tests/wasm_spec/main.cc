@@ -16,7 +16,13 @@
 
 #include "script.h"
 #include "wasm/engines.h"
+#ifdef SEAM_HAS_WASMI
+#include "wasm/wasmi/wasmi.h"
+#endif
 #include "wasm/wasmtime/wasmtime.h"
+#ifdef SEAM_HAS_WAZERO
+#include "wasm/wazero/wazero.h"
+#endif
 
 namespace seam::wasm {
 namespace {
@@ -24,7 +30,16 @@ namespace {
 // Instances of one script live until its end.
 constexpr std::uint32_t kInstancesMax = 1000;
 
-std::vector<EngineAdapter> adapters() { return {wasmtime_adapter()}; }
+std::vector<EngineAdapter> adapters() {
+  std::vector<EngineAdapter> all = {wasmtime_adapter()};
+#ifdef SEAM_HAS_WASMI
+  all.push_back(wasmi_adapter());
+#endif
+#ifdef SEAM_HAS_WAZERO
+  all.push_back(wazero_adapter());
+#endif
+  return all;
+}
 
 std::filesystem::path library_folder() {
   const std::filesystem::path program = std::filesystem::canonical("/proc/self/exe");
@@ -85,7 +100,10 @@ int run(const EngineAdapter& adapter, const Options& options) {
   if (!version) return cannot(version.error());
   const Outcome<std::unique_ptr<Runtime>> runtime = adapter.make(made_with);
   if (!runtime) return cannot(runtime.error());
-  const std::string mode = options.mode.empty() ? std::string(adapter.modes.front()) : options.mode;
+  // An engine may have no modes.
+  const std::string mode = options.mode.empty() && !adapter.modes.empty()
+                               ? std::string(adapter.modes.front())
+                               : options.mode;
   const std::vector<std::string> proposals = adapter.capabilities(mode).proposals;
   const auto test = SpecTest::make(**runtime, proposals);
   if (!test) return cannot(test.error());

@@ -5,7 +5,9 @@
 
 #include "proposals.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace seam::wasm {
 namespace {
@@ -147,9 +149,10 @@ class Walk {
     skip(1);
     vector([&] { sub_type(); });
   }
-  void limits() {
+  // The least of them.
+  std::uint64_t limits() {
     const std::uint8_t flags = byte();
-    number();
+    const std::uint64_t least = number();
     if ((flags & 1U) != 0) number();
     if ((flags & 2U) != 0) add("threads");
     if ((flags & 4U) != 0) add("memory64");
@@ -157,18 +160,19 @@ class Walk {
       add("custom-page-sizes");
       number();
     }
+    return least;
   }
   void table_type() {
     value_type();
-    limits();
+    found_.table_elements_min = std::max(found_.table_elements_min, limits());
   }
   void memory_type() {
     ++memories_;
     limits();
   }
-  void global_type() {
+  bool global_type() {
     value_type();
-    skip(1);
+    return byte() != 0;
   }
   void tag_type() {
     add("exceptions");
@@ -193,6 +197,9 @@ class Walk {
           global_type();
           constant();
         });
+      case 8:
+        start_function_ = number();
+        return;
       case 9:
         return vector([&] { element_segment(); });
       case 10:
@@ -202,7 +209,7 @@ class Walk {
       case 13:
         return vector([&] { tag_type(); });
       default:
-        return;  // nothing to learn of custom sections, functions, exports, start, data count
+        return;  // nothing to learn of custom sections, functions, exports, data count
     }
   }
   void import() {
@@ -217,8 +224,8 @@ class Walk {
       case 2:
         return memory_type();
       case 3:
-        ++imported_globals_;
-        return global_type();
+        imported_globals_.push_back(global_type());
+        return;
       case 4:
         return tag_type();
       default:
@@ -339,10 +346,12 @@ class Walk {
       case 0x24:
       case 0x25:
       case 0x26:
-      case 0xd2:
       case 0x41:
       case 0x42:
         number();
+        return 0;
+      case 0xd2:  // ref.func
+        if (number() == start_function_) found_.refers_to_start_function = !constant_;
         return 0;
       case 0x0e:  // br_table
         vector([&] { number(); });
@@ -375,8 +384,7 @@ class Walk {
         vector([&] { value_type(); });
         return 0;
       case 0x23:
-        if (const std::uint64_t index = number(); constant_ && index >= imported_globals_)
-          add("gc");
+        global_get(number());
         return 0;
       case 0x3f:  // memory.size, memory.grow
       case 0x40:
@@ -415,6 +423,14 @@ class Walk {
       default:
         ok_ = false;
         return 0;
+    }
+  }
+  void global_get(std::uint64_t index) {
+    if (!constant_) return;
+    if (index >= imported_globals_.size()) {
+      add("gc");
+    } else if (imported_globals_[index]) {
+      found_.constant_reads_mutable_global = true;
     }
   }
   void memory_index() {
@@ -490,7 +506,8 @@ class Walk {
   bool ok_ = true;
   bool constant_ = false;
   std::uint64_t memories_ = 0;
-  std::uint64_t imported_globals_ = 0;
+  std::uint64_t start_function_ = ~0ULL;
+  std::vector<bool> imported_globals_;  // whether each can change
   ModuleNeeds found_;
 };
 

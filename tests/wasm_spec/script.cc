@@ -179,23 +179,32 @@ class Script {
   }
 
   static inline const std::string kWrong = "!";  // before a reason that is the engine's fault
+  static constexpr std::string_view kLimit = "a memory or table over the engine's limit";
+  static constexpr std::uint64_t kTableElements = 10'000'000;  // what every engine takes, at least
   static constexpr std::string_view kText = "the text format, which engines do not read";
 
   Module compile(std::string_view bytes) {
     Outcome<std::unique_ptr<CompiledModule>> compiled = test_.runtime_.compile(bytes);
     if (compiled) return {std::move(*compiled), {}};
-    if (compiled.error().code == ErrorCode::kLimitExceeded)
-      return {nullptr, "a memory or table over the engine's limit"};
+    if (compiled.error().code == ErrorCode::kLimitExceeded) return {nullptr, std::string(kLimit)};
     const ModuleNeeds needs = needs_of(bytes);
-    std::vector<std::string> lacks;
-    std::ranges::set_difference(needs.proposals, test_.proposals_, std::back_inserter(lacks));
+    const std::string lacks = lacking(needs);
+    if (lacks.empty() && needs.table_elements_min > kTableElements)
+      return {nullptr, std::string(kLimit)};
     if (compiled.error().code != ErrorCode::kModuleCompileFailed || lacks.empty())
       return {nullptr, kWrong + describe(compiled.error())};
-    Module module{nullptr, fmt::format("needs {}", fmt::join(lacks, ", "))};
+    Module module{nullptr, lacks};
     for (const Registered& each : registered_) {
       if (needs.modules.contains(each.name)) each.instance->untouched_by = module.why_not;
     }
     return module;
+  }
+
+  // What it needs and the engine does not claim.
+  std::string lacking(const ModuleNeeds& needs) const {
+    std::vector<std::string> lacks;
+    std::ranges::set_difference(needs.proposals, test_.proposals_, std::back_inserter(lacks));
+    return lacks.empty() ? "" : fmt::format("needs {}", fmt::join(lacks, ", "));
   }
 
   Module& define(const object& command) {
@@ -358,9 +367,17 @@ class Script {
     const std::optional<std::string> bytes = bytes_of(command);
     if (!bytes) return skipped(std::string(kText));
     const auto compiled = test_.runtime_.compile(*bytes);
-    if (compiled)
+    if (compiled) {
+      // Who does not claim a proposal need not know what it forbids.
+      const ModuleNeeds needs = needs_of(*bytes);
+      if (const std::string lacks = lacking(needs); !lacks.empty()) return skipped(lacks);
+      if (needs.constant_reads_mutable_global)
+        return skipped("the engine lets a constant expression read a mutable global");
+      if (needs.refers_to_start_function)
+        return skipped("the engine takes a start function for a declared reference");
       return failed(
           fmt::format("it was compiled, where that is wrong: {}", text_at(command, "text")));
+    }
     return expect(compiled.error(), ErrorCode::kModuleCompileFailed);
   }
 
