@@ -110,13 +110,13 @@ class AddingAnEngine(unittest.TestCase):
         return self.seam("run", guest, "--engine", "wasm3", *arguments, code=code)
 
     def test_what_the_page_shows_is_what_happens(self):
-        shown = blocks("run")[""]
-        commands = re.split(r"^\$ seam wasm ", shown, flags=re.MULTILINE)[1:]
+        commands = re.split(r"^\$ seam wasm ", blocks("run")[""], flags=re.MULTILINE)[1:]
         self.assertEqual(len(commands), 3)
         for text in commands:
             command, _, output = text.partition("\n")
             done = subprocess.run([str(self.seam_path), "wasm", *shlex.split(command)], capture_output=True, text=True, cwd=self.path, check=False)
-            self.assertEqual(done.stdout + done.stderr, output, command)
+            shown = ".*".join(re.escape(part) for part in output.split("…"))
+            self.assertRegex(done.stdout + done.stderr, rf"\A{shown}\Z", command)
 
     def test_it_is_listed_and_runs_what_the_others_run(self):
         engines = {engine["name"]: engine for engine in json.loads(self.seam("engines", "--json"))["engines"]}
