@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "seam_wasmi.h"
+#include <seam_wasmi.h>
 #include "wasm/runtime.h"
 #include "wasm/wasmi/coarse_clock.h"
 

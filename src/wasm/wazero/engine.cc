@@ -51,10 +51,9 @@ class WazeroRuntime final : public Runtime {
 
   Outcome<std::unique_ptr<CompiledModule>> compile(std::string_view bytes) override {
     WazeroBuffer buffer;
-    return module_of(
-        engine_->api.seam_wazero_compile(engine_->runtime, unsigned_bytes(bytes), bytes.size(),
-                                         buffer.out()),
-        buffer, bytes);
+    return module_of(engine_->api.seam_wazero_compile(engine_->runtime, unsigned_bytes(bytes),
+                                                      bytes.size(), buffer.out()),
+                     buffer, bytes);
   }
 
   Outcome<std::unique_ptr<CompiledModule>> load(std::string_view machine_code) override {
@@ -72,10 +71,10 @@ class WazeroRuntime final : public Runtime {
     const std::string_view bytes = machine_code.substr(0, size);
     const std::string_view code = machine_code.substr(size);
     WazeroBuffer buffer;
-    return module_of(engine_->api.seam_wazero_load(engine_->runtime, unsigned_bytes(bytes),
-                                                   bytes.size(), unsigned_bytes(code), code.size(),
-                                                   buffer.out()),
-                     buffer, bytes);
+    return module_of(
+        engine_->api.seam_wazero_load(engine_->runtime, unsigned_bytes(bytes), bytes.size(),
+                                      unsigned_bytes(code), code.size(), buffer.out()),
+        buffer, bytes);
   }
 
   Outcome<std::unique_ptr<Context>> link(const CompiledModule& module,
@@ -129,9 +128,8 @@ Outcome<std::unique_ptr<Runtime>> make_wazero(const WazeroOptions& options) {
   engine->api = api;
   seam_wazero_callbacks callbacks = wazero_callbacks();
   WazeroBuffer failed;
-  engine->runtime =
-      api.seam_wazero_runtime_new(interpreter ? 1 : 0, static_cast<std::int32_t>(workers),
-                                  &callbacks, failed.out());
+  engine->runtime = api.seam_wazero_runtime_new(
+      interpreter ? 1 : 0, static_cast<std::int32_t>(workers), &callbacks, failed.out());
   if (engine->runtime == 0) return std::unexpected(take_error(failed));
   engine->watch = std::make_unique<Watch>();
   return std::make_unique<WazeroRuntime>(

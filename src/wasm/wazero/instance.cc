@@ -1,12 +1,12 @@
 // Instances: how a guest runs, waits and is interrupted.
 //
-// A guest runs on its caller's thread. About every millisecond the engine's watch raises the flag of
-// the function that runs; the guest sees it at its next loop or function entry, comes out, and
+// A guest runs on its caller's thread. About every millisecond the engine's watch raises the flag
+// of the function that runs; the guest sees it at its next loop or function entry, comes out, and
 // on_look() compares the caller's deadline and cancellation. A guest that runs for less than that
 // never pays.
 //
-// wazero has no fibers: a host function that waits holds the thread, until its time, the deadline or
-// the cancellation.
+// wazero has no fibers: a host function that waits holds the thread, until its time, the deadline
+// or the cancellation.
 //
 // Instances that are linked are one group. A function of one may be called through a table of
 // another after the first has gone, so what the library knows of an instance (its Body) belongs to
@@ -19,16 +19,15 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <optional>
 
 #include "base/check.h"
+#include "wasm/wazero/values.h"
 
 namespace seam::wasm {
 namespace {
 
-constexpr std::size_t kIsReference = 8;  // the byte of a Value that tells a reference from null
 constexpr std::uint64_t kPageBytes = 65536;
 
 struct Body;
@@ -40,7 +39,6 @@ struct Bound {
   const Body* owner = nullptr;  // whose state it gets; the caller's if null
   std::vector<std::uint8_t> types = {};
 };
-
 
 // The imports of a module, resolved.
 struct Link {
@@ -170,75 +168,6 @@ class WazeroHostCall final : public HostCall {
  private:
   const Body& caller_;
 };
-
-std::size_t numbers_of(const std::vector<ValueType>& types) {
-  return types.size() + static_cast<std::size_t>(std::ranges::count(types, ValueType::kV128));
-}
-
-// A number's bits as wazero has them: what is above a 32-bit number is zero.
-std::uint64_t to_number(ValueType type, const Value& value) {
-  return type == ValueType::kI32 || type == ValueType::kF32 ? value.as<std::uint32_t>()
-                                                            : value.as<std::uint64_t>();
-}
-
-// wazero writes what is no number of 64 bits as one or two of them; an externref's null is 0.
-Outcome<> to_stack(const std::vector<ValueType>& types, std::span<const Value> values,
-                   std::uint64_t* stack) {
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    const Value& value = values[i];
-    switch (types[i]) {
-      case ValueType::kV128:
-        std::memcpy(stack, value.bytes, sizeof value.bytes);
-        stack += 2;
-        continue;
-      case ValueType::kFuncref:
-        if (value.bytes[kIsReference] != 0) {
-          return fail(ErrorCode::kInvalidConfiguration,
-                      "only null can be given for a reference to what a guest makes");
-        }
-        *stack++ = 0;
-        continue;
-      case ValueType::kExternref:
-        if (value.bytes[kIsReference] == 0) {
-          *stack++ = 0;
-        } else if (const auto number = value.as<std::uint64_t>() + 1; number != 0) {
-          *stack++ = number;
-        } else {
-          return fail(ErrorCode::kInvalidConfiguration,
-                      "the number of an external reference is below 2^64 - 1 on wazero");
-        }
-        continue;
-      default:
-        *stack++ = to_number(types[i], value);
-    }
-  }
-  return {};
-}
-
-Value from_number(ValueType type, std::uint64_t low, std::uint64_t high) {
-  Value value;
-  if (type == ValueType::kV128) {
-    std::memcpy(value.bytes, &low, sizeof low);
-    std::memcpy(value.bytes + sizeof low, &high, sizeof high);
-  } else if (type == ValueType::kI32 || type == ValueType::kF32) {
-    value = Value::of(static_cast<std::uint32_t>(low));
-  } else if (type == ValueType::kFuncref || type == ValueType::kExternref) {
-    if (low != 0 && type == ValueType::kExternref) value = Value::of(low - 1);
-    value.bytes[kIsReference] = low != 0 ? 1 : 0;
-  } else {
-    value = Value::of(low);
-  }
-  return value;
-}
-
-void from_stack(const std::vector<ValueType>& types, const std::uint64_t* stack,
-                std::span<Value> values) {
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    const bool wide = types[i] == ValueType::kV128;
-    values[i] = from_number(types[i], stack[0], wide ? stack[1] : 0);
-    stack += wide ? 2 : 1;
-  }
-}
 
 std::int32_t on_host_call(const void* bound_function, std::uintptr_t caller_tag,
                           std::uint64_t* stack) {
@@ -420,10 +349,9 @@ class WazeroInstance final : public ModuleInstance {
       return std::unexpected(*std::exchange(group_->failure, std::nullopt));
     body_.own_memory.bytes_max = group_->limits.memory_bytes_max;
     WazeroBuffer failed;
-    body_.instance = api.seam_wazero_instantiate(body_.link->link, &body_.own_memory,
-                                                 group_->limits.table_elements_max,
-                                                 reinterpret_cast<std::uintptr_t>(&body_),
-                                                 failed.out());
+    body_.instance = api.seam_wazero_instantiate(
+        body_.link->link, &body_.own_memory, group_->limits.table_elements_max,
+        reinterpret_cast<std::uintptr_t>(&body_), failed.out());
     if (!failed.empty()) return std::unexpected(take_error(failed));
     if (!info().has_start) return {};
     std::uint32_t* look = nullptr;

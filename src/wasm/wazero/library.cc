@@ -154,13 +154,14 @@ Outcome<seam_wazero_api> open_wazero(const std::filesystem::path& folder) {
   seam_wazero_api api{};
   SEAM_ASSIGN_OR_RETURN(api.seam_wazero_abi, library.function<std::uint32_t()>("seam_wazero_abi"));
   if (const std::uint32_t abi = api.seam_wazero_abi(); abi != SEAM_WAZERO_ABI) {
-    return fail(ErrorCode::kRuntimeNotFound,
-                fmt::format("{} speaks version {} of its interface, and {} is wanted: build it with "
-                            "./dev setup, or install the package again",
-                            engine_library(folder, "wazero").string(), abi, SEAM_WAZERO_ABI));
+    return fail(
+        ErrorCode::kRuntimeNotFound,
+        fmt::format("{} speaks version {} of its interface, and {} is wanted: build it with "
+                    "./dev setup, or install the package again",
+                    engine_library(folder, "wazero").string(), abi, SEAM_WAZERO_ABI));
   }
-#define SEAM_WAZERO_FIND(name)                                                        \
-  SEAM_ASSIGN_OR_RETURN(api.name,                                                     \
+#define SEAM_WAZERO_FIND(name)    \
+  SEAM_ASSIGN_OR_RETURN(api.name, \
                         library.function<std::remove_pointer_t<decltype(api.name)>>(#name))
   SEAM_WAZERO_FIND(seam_wazero_version);
   SEAM_WAZERO_FIND(seam_wazero_runtime_new);

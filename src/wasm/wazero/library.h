@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "seam_wazero.h"
+#include <seam_wazero.h>
 #include "wasm/error.h"
 #include "wasm/runtime.h"
 

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 using Mode = WazeroOptions::Mode;
 
 WazeroOptions options_of(Mode mode) {
-  return {.mode = mode, .library_folder = SEAM_ENGINES_FOLDER};
+  return {.mode = mode, .library_folder = SEAM_ENGINE_LIBRARIES};
 }
 
 std::string module_of(std::string_view text) {
@@ -74,12 +74,11 @@ constexpr std::string_view kTraps = R"((module
     (func (export "IntegerDivisionByZero") (drop (i32.div_u (i32.const 1) (i32.const 0))))
     (func (export "BadConversionToInteger") (drop (i32.trunc_f32_s (f32.const nan))))
     (func $deep (export "StackOverflow") (call $deep))))";
-constexpr TrapKind kKinds[] = {
-    TrapKind::kUnreachable,        TrapKind::kMemoryOutOfBounds,
-    TrapKind::kTableOutOfBounds,   TrapKind::kIndirectCallToNull,
-    TrapKind::kBadSignature,       TrapKind::kIntegerOverflow,
-    TrapKind::kIntegerDivisionByZero, TrapKind::kBadConversionToInteger,
-    TrapKind::kStackOverflow};
+constexpr TrapKind kKinds[] = {TrapKind::kUnreachable,           TrapKind::kMemoryOutOfBounds,
+                               TrapKind::kTableOutOfBounds,      TrapKind::kIndirectCallToNull,
+                               TrapKind::kBadSignature,          TrapKind::kIntegerOverflow,
+                               TrapKind::kIntegerDivisionByZero, TrapKind::kBadConversionToInteger,
+                               TrapKind::kStackOverflow};
 
 // Every test in both modes; one runtime of each serves them all.
 class Wazero : public testing::TestWithParam<Mode> {
@@ -253,8 +252,7 @@ TEST_P(Wazero, ASpinningGuestIsInterruptedAtItsDeadline) {
     HostModule host;
     host.add("env", "f", [](HostCall&) {});
     Guest guest = make(runtime(), text, host);
-    const Outcome<> outcome =
-        call_void(*guest.instance, "spin", Deadline::after(milliseconds(20)));
+    const Outcome<> outcome = call_void(*guest.instance, "spin", Deadline::after(milliseconds(20)));
     EXPECT_EQ(code_of(outcome), ErrorCode::kDeadlineExceeded) << text;
     EXPECT_FALSE(outcome.error().backtrace.empty());
   }
@@ -279,7 +277,8 @@ TEST_P(Wazero, ASpinningGuestIsInterruptedWhenCancelled) {
 }
 
 TEST_P(Wazero, AStartFunctionIsInterruptedAndMayTrap) {
-  const auto spins = *runtime().compile(module_of("(module (func $s (loop $l (br $l))) (start $s))"));
+  const auto spins =
+      *runtime().compile(module_of("(module (func $s (loop $l (br $l))) (start $s))"));
   const auto context = *runtime().link(*spins, {});
   EXPECT_EQ(code_of(context->instantiate({}, {Deadline::after(milliseconds(20)), {}})),
             ErrorCode::kDeadlineExceeded);
@@ -323,8 +322,7 @@ TEST_P(Wazero, AGuestThatLooksUpGoesOnAsItWas) {
   const auto function = guest.instance->function("f");
   const std::int64_t rounds = GetParam() == Mode::kCompiled ? 50'000'000 : 500'000;
   EXPECT_EQ(function->call<std::int64_t>(Deadline::never(), rounds),
-            rounds * (rounds + 1) / 2 +
-                rounds * (3 - 5 + 7 - 11 + 13 - 17 + 19 + 2 - 4 + 23));
+            rounds * (rounds + 1) / 2 + rounds * (3 - 5 + 7 - 11 + 13 - 17 + 19 + 2 - 4 + 23));
 }
 
 // Goal: Go's collector, which waits for every thread, does not wait for a guest that spins.
@@ -453,7 +451,8 @@ TEST(WazeroCode, IsSerialisedAndLoaded) {
   const auto both = *second->instantiate_with_host(**loaded, {}, {});
   EXPECT_EQ(
       both.instance->function("count")->call<std::int64_t>(Deadline::never(), std::int64_t{5}), 5);
-  for (const std::string_view junk : {std::string_view("junk"), std::string_view(code).substr(0, 60)})
+  for (const std::string_view junk :
+       {std::string_view("junk"), std::string_view(code).substr(0, 60)})
     EXPECT_EQ(code_of(second->load(junk)), ErrorCode::kModuleCompileFailed);
   const std::unique_ptr<Runtime> interpreter = *make_wazero(options_of(Mode::kInterpreter));
   EXPECT_EQ(code_of(interpreter->load(code)), ErrorCode::kModuleCompileFailed);
@@ -463,7 +462,7 @@ TEST(WazeroCode, IsSerialisedAndLoaded) {
 
 TEST(WazeroAdapter, TellsItsVersionAndWhyItCannotBeLoaded) {
   const EngineAdapter adapter = wazero_adapter();
-  EngineOptions options{.library_folder = SEAM_ENGINES_FOLDER};
+  EngineOptions options{.library_folder = SEAM_ENGINE_LIBRARIES};
   EXPECT_THAT(*adapter.version(options), HasSubstr("1.12"));
   for (const std::string_view mode : adapter.modes) {
     options.mode = mode;
