@@ -23,7 +23,7 @@ struct Put {
   std::string concurrency;
   std::string engine;
   std::string fallback;
-  std::string isolation;
+  bool own_process = false;
   std::vector<std::string> tags;
   std::vector<std::string> environment;
   std::vector<std::string> limits;
@@ -138,7 +138,7 @@ Result<std::string> body_of(const Put& put) {
   }
   if (!put.engine.empty()) body.string("engine", put.engine);
   if (!put.fallback.empty()) body.string("fallback", put.fallback);
-  if (!put.isolation.empty()) body.string("isolation", put.isolation);
+  if (put.own_process) body.string("isolation", "process");
   if (put.cacheable) body.raw("cacheable", "true");
   if (put.idempotent) body.raw("idempotent", "true");
   return body.finish();
@@ -201,8 +201,8 @@ CommandResult functions_put(const Arguments& arguments, const CommandLineOptions
   flags.option("--engine", put.engine,
                "The WebAssembly engine that runs it: wasmtime, wazero or wasmi", "ENGINE");
   flags.option("--fallback", put.fallback, "The engine where that one cannot be loaded", "ENGINE");
-  flags.option("--isolation", put.isolation,
-               "process: its WebAssembly runs in processes of its own", "KIND");
+  flags.flag("--own-process", put.own_process,
+             "Its WebAssembly runs in processes of its own (isolation: process)");
   flags.flag("--cacheable", put.cacheable, "Results of equal calls may be answered again");
   flags.flag("--idempotent", put.idempotent, "A call may be run twice");
   flags.flag("--json", json, "Print the server's answer as it came");

@@ -12,6 +12,7 @@
 #include "runtimes/wasm/engine_process.h"
 #include "runtimes/wasm/wasm_runtime.h"
 #include "wasm/shared_library.h"
+#include "wasm/wasmi/wasmi.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::conformance {
@@ -177,6 +178,18 @@ Language wasm() {
   return language;
 }
 
+// The same guests on wasmi, in the server.
+Language wasmi() {
+  Language language = wasm();
+  language.name = "wasmi";
+  language.create = [](const Host& /*host*/) -> Result<std::unique_ptr<runtimes::Runtime>> {
+    auto engine = wasm::make_wasmi({.library_folder = SEAM_ENGINES});
+    if (!engine) return std::unexpected(engine.error().canonical());
+    return runtimes::make_wasm_runtime(*std::move(engine), {});
+  };
+  return language;
+}
+
 // The same guests in processes of an engine, which are `seam` itself.
 Language wasm_in_process(const std::string& engine) {
   Language language = wasm();
@@ -304,6 +317,7 @@ Language rust() {
 
 std::vector<Language> languages() {
   std::vector<Language> all = {nodejs(), python(), wasm(), rust(), wasm_in_process("wasmtime")};
+  if (is_built("wasmi")) all.push_back(wasmi());
   if (is_built("wazero")) all.push_back(wasm_in_process("wazero"));
   return all;
 }

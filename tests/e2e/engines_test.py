@@ -36,7 +36,7 @@ __attribute__((export_name("handle"))) uint64_t handle(char* params, uint32_t si
   if (strstr(params, "\"spin\"")) for (volatile int i = 0;; ++i) {}
   if (strstr(params, "\"trap\"")) __builtin_trap();
   if (strstr(params, "\"exit\"")) exit(7);
-  if (strstr(params, "\"grow\"")) for (;;) { char* more = malloc(1 << 20); if (!more) abort(); memset(more, 1, 1 << 20); }
+  if (strstr(params, "\"grow\"")) for (;;) { char* volatile more = malloc(1 << 20); if (!more) abort(); memset(more, 1, 1 << 20); }
   const int length = snprintf(result, sizeof result, "{\"got\":%s,\"region\":\"%s\"}", params, getenv("REGION") ? getenv("REGION") : "");
   return (uint64_t)(uintptr_t)result << 32 | (uint32_t)length;
 }
@@ -223,7 +223,7 @@ class SideBySide(Guest):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "guest.wasm"
             path.write_bytes(self.module)
-            done = subprocess.run([str(SEAM), "functions", "put", "wasm-by_hand", str(path), "--engine", "wasmtime", "--fallback", "wasmi", "--isolation", "process",
+            done = subprocess.run([str(SEAM), "functions", "put", "wasm-by_hand", str(path), "--engine", "wasmtime", "--fallback", "wasmi", "--own-process",
                                    "--url", self.server.started["url"], "--json"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         one = json.loads(done.stdout)["implementations"][0]
