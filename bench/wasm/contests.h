@@ -7,10 +7,8 @@
 
 namespace seam::bench {
 
-// One for each mode of each engine. `direct_folder` is where the libraries that are made for this
-// benchmark lie.
-[[nodiscard]] std::vector<Contest> contests(const SubjectOptions& common,
-                                            const std::string& direct_folder);
+// One for each mode of each engine.
+[[nodiscard]] std::vector<Contest> contests(const SubjectOptions& common);
 
 // The engines alone.
 [[nodiscard]] std::vector<wasm::EngineAdapter> adapters();

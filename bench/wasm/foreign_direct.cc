@@ -51,7 +51,8 @@ class WasmiStarter final : public Starter {
     void* library = ::dlopen(file_.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error(::dlerror());
     const auto find = [&](auto& function, const char* name) {
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
+      function =
+          reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
       if (function == nullptr) throw std::runtime_error(file_ + " lacks " + name);
     };
     find(library_.start, "direct_start");
@@ -64,8 +65,8 @@ class WasmiStarter final : public Starter {
   }
   std::unique_ptr<Subject> finish(const Guests& guests) override {
     return std::make_unique<WasmiDirect>(
-        library_, library_.finish(engine_, guests.small.data(), guests.small.size(), guests.larger.data(),
-                                  guests.larger.size()));
+        library_, library_.finish(engine_, guests.small.data(), guests.small.size(),
+                                  guests.larger.data(), guests.larger.size()));
   }
 
  private:
@@ -77,7 +78,8 @@ class WasmiStarter final : public Starter {
 // A child that answers each line with two numbers.
 class Child {
  public:
-  Child(const std::string& program, const std::string& mode, const std::string& small, const std::string& larger) {
+  Child(const std::string& program, const std::string& mode, const std::string& small,
+        const std::string& larger) {
     int to[2];
     int from[2];
     if (::pipe(to) != 0 || ::pipe(from) != 0) throw std::runtime_error("pipe");
@@ -86,7 +88,8 @@ class Child {
       ::dup2(to[0], 0);
       ::dup2(from[1], 1);
       for (const int each : {to[0], to[1], from[0], from[1]}) ::close(each);
-      ::execl(program.c_str(), program.c_str(), mode.c_str(), small.c_str(), larger.c_str(), nullptr);
+      ::execl(program.c_str(), program.c_str(), mode.c_str(), small.c_str(), larger.c_str(),
+              nullptr);
       ::_exit(127);
     }
     ::close(to[0]);
@@ -107,7 +110,8 @@ class Child {
     ::fflush(to_);
     Done done;
     unsigned long long sum = 0;
-    if (::fscanf(from_, "%llu %lf", &sum, &done.ns) != 2) throw std::runtime_error("wazero_direct failed");
+    if (::fscanf(from_, "%llu %lf", &sum, &done.ns) != 2)
+      throw std::runtime_error("wazero_direct failed");
     done.sum = sum;
     return done;
   }
@@ -122,11 +126,17 @@ class WazeroDirect final : public Subject {
  public:
   explicit WazeroDirect(std::unique_ptr<Child> child) : child_(std::move(child)) {}
 
-  std::uint64_t run(Operation operation, std::uint64_t times) override { return measure(operation, times).sum; }
+  std::uint64_t run(Operation operation, std::uint64_t times) override {
+    return measure(operation, times).sum;
+  }
+  // wazero itself keeps compiled code in files of its own alone.
+  bool does(Operation operation) const override { return operation != Operation::kLoad; }
   Done measure(Operation operation, std::uint64_t times) override {
     return child_->ask(fmt::format("run {} {}", static_cast<std::uint32_t>(operation), times));
   }
-  void keep_instances(std::uint32_t count) override { (void)child_->ask(fmt::format("keep {}", count)); }
+  void keep_instances(std::uint32_t count) override {
+    (void)child_->ask(fmt::format("keep {}", count));
+  }
   double own_bytes() override { return static_cast<double>(child_->ask("memory").sum); }
 
  private:
@@ -145,7 +155,8 @@ class WazeroStarter final : public Starter {
   ~WazeroStarter() override { std::filesystem::remove_all(folder_); }
 
   double start() override {
-    child_ = std::make_unique<Child>(options_.direct_folder + "/wazero_direct", options_.mode, small(), larger());
+    child_ = std::make_unique<Child>(options_.direct_folder + "/wazero_direct", options_.mode,
+                                     small(), larger());
     return child_->ask("start").ns;
   }
   std::unique_ptr<Subject> finish(const Guests& guests) override {

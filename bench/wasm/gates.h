@@ -36,11 +36,13 @@ struct GateOptions {
   Effort effort;
   int samples = 15;  // of start-up and memory, each a process
   std::uint32_t instances_live = kInstancesLive;
+  std::string work = {};                      // only this, as "typed call"
   std::string program;                        // this program, which samples are taken with
   std::vector<std::string> sample_args = {};  // for the program, before those of the sample
 };
 
-// All rows of one engine. Throws std::runtime_error where an engine fails.
+// All rows of one engine; none where nothing is built on its own API. Throws std::runtime_error
+// where an engine fails.
 [[nodiscard]] std::vector<Row> measure_gates(const Contest& contest, const Guests& guests,
                                              const GateOptions& options);
 

@@ -55,7 +55,8 @@ bool wanted(const Options& options, std::string_view engine) {
 
 std::vector<Row> all_gates(const Options& options, const std::string& program) {
   const Guests guests = guests_of(options);
-  const SubjectOptions common{.mode = {}, .library_folder = options.libraries, .direct_folder = options.direct};
+  const SubjectOptions common{
+      .mode = {}, .library_folder = options.libraries, .direct_folder = options.direct};
   std::vector<Row> rows;
   for (const Contest& contest : contests(common)) {
     if (!wanted(options, contest.adapter.name)) continue;
@@ -75,6 +76,8 @@ std::vector<Row> all_gates(const Options& options, const std::string& program) {
                        .program = program,
                        .sample_args = {"--larger", options.larger, "--libraries", options.libraries,
                                        "--direct", options.direct}});
+    if (of_this.empty())
+      fmt::print(stderr, "left out: nothing is built on the own API of {}\n", contest.adapter.name);
     rows.insert(rows.end(), of_this.begin(), of_this.end());
   }
   return rows;

@@ -54,8 +54,8 @@ Estimate estimate(std::span<const double> ratios) {
 Comparison compare(const Pair& pair, const Effort& effort) {
   // The first time of either may compile or map something; then the block's size is found.
   constexpr std::uint64_t kFirst = 3;
-  const std::uint64_t ours = pair.ours(kFirst);
-  const std::uint64_t direct = pair.direct(kFirst);
+  const std::uint64_t ours = pair.ours(kFirst).sum;
+  const std::uint64_t direct = pair.direct(kFirst).sum;
   if (ours != direct)
     throw std::runtime_error(fmt::format("ours gave {}, the engine itself {}", ours, direct));
   std::uint64_t times = 1;
@@ -63,8 +63,7 @@ Comparison compare(const Pair& pair, const Effort& effort) {
     took = std::max(pair.ours(times).ns, pair.direct(times).ns);
     if (took * 2 > effort.block_ns) break;
   }
-  const int blocks =
-      blocks_of(effort, std::max(time_of(pair.ours, times), time_of(pair.direct, times)));
+  const int blocks = blocks_of(effort, std::max(pair.ours(times).ns, pair.direct(times).ns));
   std::mt19937_64 random(static_cast<std::uint64_t>(effort.blocks));
   std::vector<double> ours_ns;
   std::vector<double> direct_ns;

@@ -89,7 +89,7 @@ class Ours final : public Subject {
           sum += take(runtime_->load(code_))->exports().size();
         break;
       case Operation::kCopy: {
-        std::array<std::byte, kCopyBytes> bytes{};
+        const std::span<std::byte, kCopyBytes> bytes = copied();
         for (std::uint64_t i = 0; i < times; ++i) {
           bytes[i % kCopyBytes] = static_cast<std::byte>(i);
           take(memory_->write(0, bytes));

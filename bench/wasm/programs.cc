@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "measure.h"
+#include "subjects.h"
 #include "wasm/wasi.h"
 
 namespace seam::bench {
@@ -129,12 +130,12 @@ std::vector<ProgramRow> measure_programs(const std::vector<EngineAdapter>& adapt
     }
     const std::string bytes = read_file(file);
     for (const EngineAdapter& adapter : adapters) {
-      for (const std::string_view mode : adapter.modes) {
-        ProgramRow row{.program = program, .engine = fmt::format("{} {}", adapter.name, mode)};
-        const std::unique_ptr<Runtime> runtime =
-            take(adapter.make({.mode = std::string(mode),
-                               .instances_max = 8,
-                               .library_folder = options.library_folder}));
+      for (const std::string& mode : modes_of(adapter)) {
+        ProgramRow row{.program = program,
+                       .engine = mode.empty() ? std::string(adapter.name)
+                                              : fmt::format("{} {}", adapter.name, mode)};
+        const std::unique_ptr<Runtime> runtime = take(adapter.make(
+            {.mode = mode, .instances_max = 8, .library_folder = options.library_folder}));
         const double begin = processor_ns();
         const std::unique_ptr<CompiledModule> module = take(runtime->compile(bytes));
         row.compile_ms = (processor_ns() - begin) / 1e6;

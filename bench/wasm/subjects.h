@@ -9,8 +9,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "measure.h"
 #include "wasm/engines.h"
@@ -51,6 +53,15 @@ inline constexpr std::string_view kGuest = R"((module
 // nothing.
 inline void touch_memory() { asm volatile("" ::: "memory"); }
 
+// What is copied: one place for both, for where it lies decides how fast it is copied. Half a page
+// from where a guest's memory begins, so that no load waits for a store of the same low address
+// bits.
+inline std::span<std::byte, kCopyBytes> copied() {
+  constexpr std::size_t kPage = 4096;
+  alignas(kPage) static std::array<std::byte, kPage + kCopyBytes> bytes{};
+  return std::span(bytes).subspan<kPage / 2, kCopyBytes>();
+}
+
 class Subject {
  public:
   virtual ~Subject() = default;
@@ -58,11 +69,16 @@ class Subject {
   [[nodiscard]] virtual std::uint64_t run(Operation operation, std::uint64_t times) = 0;
   // The same, and what it took.
   [[nodiscard]] virtual Done measure(Operation operation, std::uint64_t times);
+  // Whether there is something written for it.
+  [[nodiscard]] virtual bool does(Operation /*operation*/) const { return true; }
   // Instances that stay, each touched once.
   virtual void keep_instances(std::uint32_t count) = 0;
   // Memory that is the own of the process in which they are.
   [[nodiscard]] virtual double own_bytes();
 };
+
+// An engine without modes has one without a name.
+[[nodiscard]] std::vector<std::string> modes_of(const wasm::EngineAdapter& adapter);
 
 // `library_folder` is where the engines' shared libraries lie.
 struct SubjectOptions {

@@ -59,7 +59,8 @@ struct Engine {
 
   Engine(std::uint32_t instances_max, bool winch) {
     wasm_config_t* config = wasm_config_new();
-    wasmtime_config_strategy_set(config, winch ? WASMTIME_STRATEGY_WINCH : WASMTIME_STRATEGY_CRANELIFT);
+    wasmtime_config_strategy_set(config,
+                                 winch ? WASMTIME_STRATEGY_WINCH : WASMTIME_STRATEGY_CRANELIFT);
     wasmtime_config_epoch_interruption_set(config, true);
     wasmtime_config_consume_fuel_set(config, false);
     wasmtime_config_parallel_compilation_set(config, false);
@@ -240,16 +241,16 @@ class WasmtimeDirect final : public Subject {
         }
         break;
       case Operation::kCopy: {
-        std::array<std::uint8_t, kCopyBytes> bytes{};
+        const std::span<std::byte, kCopyBytes> bytes = copied();
         for (std::uint64_t i = 0; i < times; ++i) {
-          bytes[i % kCopyBytes] = static_cast<std::uint8_t>(i);
+          bytes[i % kCopyBytes] = static_cast<std::byte>(i);
           if (wasmtime_memory_data_size(live_->context, &memory_) < kCopyBytes)
             throw std::runtime_error("too small");
           std::uint8_t* data = wasmtime_memory_data(live_->context, &memory_);
           std::memcpy(data, bytes.data(), kCopyBytes);
           touch_memory();
           std::memcpy(bytes.data(), data, kCopyBytes);
-          sum += bytes[i % kCopyBytes];
+          sum += static_cast<std::uint64_t>(bytes[i % kCopyBytes]);
         }
         break;
       }

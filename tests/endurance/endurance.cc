@@ -25,7 +25,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> engines;
-  std::string libraries;
+  std::string libraries = library_folder();
   std::uint32_t instances = 1'000'000;
   std::uint32_t traps = 100'000;
   std::uint32_t compiles = 10'000;
@@ -80,11 +80,10 @@ int run(const Options& options) {
     if (!options.engines.empty() &&
         std::ranges::find(options.engines, adapter.name) == options.engines.end())
       continue;
-    for (const std::string_view mode : adapter.modes) {
-      const std::string name = fmt::format("{} {}", adapter.name, mode);
+    for (const std::string& mode : modes_of(adapter)) {
+      const std::string name = name_of(adapter, mode);
       const Workload workload(
-          adapter,
-          {.mode = std::string(mode), .instances_max = 16, .library_folder = options.libraries});
+          adapter, {.mode = mode, .instances_max = 16, .library_folder = options.libraries});
       flat &= endure(name, "instantiate, call, drop", options.instances, options.allowance_mib,
                      [&](std::uint32_t i) { return workload.call(i); });
       flat &= endure(name, "trap", options.traps, options.allowance_mib,

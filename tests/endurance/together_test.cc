@@ -31,11 +31,10 @@ void work(const Workload& workload, std::string_view engine, std::uint32_t seed)
 TEST(Together, EveryEngineOnTwoThreadsAtOnceGivesRightAnswersThroughout) {
   std::vector<std::pair<std::string, std::unique_ptr<Workload>>> workloads;
   for (const wasm::EngineAdapter& adapter : engines()) {
-    for (const std::string_view mode : adapter.modes) {
+    for (const std::string& mode : modes_of(adapter)) {
       const wasm::EngineOptions options{
-          .mode = std::string(mode), .instances_max = 16, .library_folder = library_folder()};
-      workloads.emplace_back(std::string(adapter.name) + " " + std::string(mode),
-                             std::make_unique<Workload>(adapter, options));
+          .mode = mode, .instances_max = 16, .library_folder = library_folder()};
+      workloads.emplace_back(name_of(adapter, mode), std::make_unique<Workload>(adapter, options));
     }
   }
   ASSERT_GE(workloads.size(), 1U);

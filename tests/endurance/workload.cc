@@ -63,7 +63,9 @@ HostModule host() {
   return module;
 }
 
-std::string told(const wasm::Error& error) { return fmt::format("{}: {}", to_string(error.code), error.message); }
+std::string told(const wasm::Error& error) {
+  return fmt::format("{}: {}", to_string(error.code), error.message);
+}
 
 }  // namespace
 
