@@ -62,7 +62,8 @@ class TestWorker {
   Frame next() const {
     const std::string head = take(5);
     std::size_t size = 0;
-    for (int i = 3; i >= 0; --i) size = size << 8U | static_cast<unsigned char>(head.at(i));
+    for (int i = 3; i >= 0; --i)
+      size = size << 8U | static_cast<unsigned char>(head.at(static_cast<std::size_t>(i)));
     return {static_cast<FrameType>(head[4]), take(size - 1)};
   }
   Frame load(const Program& program) const {
