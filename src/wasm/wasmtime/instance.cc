@@ -228,9 +228,9 @@ class WasmtimeFunction final : public FunctionInstance {
     wasmtime_error_t* error = nullptr;
     {
       const Running running(store_);
-      error = wasmtime_func_call_unchecked(
-          store_.context, &function_, reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
-          slots.size(), &trap);
+      error = wasmtime_func_call_unchecked(store_.context, &function_,
+                                           reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
+                                           slots.size(), &trap);
     }
     if (error != nullptr || trap != nullptr) [[unlikely]]
       return failed(error, trap);

@@ -89,7 +89,7 @@ class Store {
   // Of the run in progress.
   Interruption kept;
   const Interruption* interruption = &kept;
-  bool counted = false;           // by the ticker, as a run of more than a tick
+  bool counted = false;          // by the ticker, as a run of more than a tick
   std::optional<Error> failure;  // ended from outside or by a host function
   std::optional<MonotonicTime> waits_until;
   bool sliced = false;
