@@ -150,6 +150,8 @@ class WasmiExecution : public Execution {
     return true;
   }
 
+  [[nodiscard]] bool trapped() const { return failure_ && failure_->code == ErrorCode::kTrapped; }
+
   WasmiStore& store_;
   seam_wasmi_run* run_ = nullptr;
   seam_wasmi_error error_{};
@@ -197,7 +199,9 @@ class WasmiStart final : public WasmiExecution {
         store_.store, instance_.linker_, &instance_.instance_, &start, &error_);
     if (status != SEAM_WASMI_DONE) {
       end(status);
-      store_.spent |= instance_.shares_table_;
+      // By a segment that does not fit, after others were written; what is found before leaves
+      // no trace.
+      store_.spent |= instance_.shares_table_ && trapped();
       return false;
     }
     instance_.started_ = true;

@@ -1,12 +1,13 @@
 #pragma once
 // What the parts of the wasmi adapter share.
 
+#include <seam_wasmi.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include <seam_wasmi.h>
 #include "wasm/runtime.h"
 #include "wasm/wasmi/coarse_clock.h"
 
