@@ -101,7 +101,6 @@ class WasmiInstance final : public ModuleInstance {
   const std::vector<ExternType>& exports_;
   seam_wasmi_instance instance_ = 0;
   bool started_ = false;
-  bool shares_table_ = false;  // with others
 };
 
 class WasmiExecution : public Execution {
@@ -150,8 +149,6 @@ class WasmiExecution : public Execution {
     return true;
   }
 
-  [[nodiscard]] bool trapped() const { return failure_ && failure_->code == ErrorCode::kTrapped; }
-
   WasmiStore& store_;
   seam_wasmi_run* run_ = nullptr;
   seam_wasmi_error error_{};
@@ -199,9 +196,6 @@ class WasmiStart final : public WasmiExecution {
         store_.store, instance_.linker_, &instance_.instance_, &start, &error_);
     if (status != SEAM_WASMI_DONE) {
       end(status);
-      // By a segment that does not fit, after others were written; what is found before leaves
-      // no trace.
-      store_.spent |= instance_.shares_table_ && trapped();
       return false;
     }
     instance_.started_ = true;
@@ -267,7 +261,7 @@ class WasmiFunction final : public FunctionInstance {
   // Asks the system for the time only where the deadline is near.
   [[nodiscard]] bool is_over(const Interruption& interruption) const {
     constexpr milliseconds kNear{50};
-    if (store_.spent || interruption.cancelled.stop_requested()) return store_.interrupted();
+    if (interruption.cancelled.stop_requested()) return store_.interrupted();
     return interruption.deadline.at != MonotonicTime::max() &&
            interruption.deadline.at < store_.engine->clock.now() + kNear && store_.interrupted();
   }
@@ -449,9 +443,6 @@ Outcome<std::unique_ptr<ModuleInstance>> make_linked(
   }
   auto instance = std::make_unique<WasmiInstance>(store, linker.get(),
                                                   std::vector<ExternType>(compiled.exports()));
-  instance->shares_table_ = std::ranges::any_of(compiled.imports(), [](const ExternType& import) {
-    return import.kind == ExternKind::kTable;
-  });
   SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, instance->start(interruption));
   SEAM_RETURN_IF_ERROR(run_to_end(*execution));
   return instance;

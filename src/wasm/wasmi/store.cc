@@ -136,12 +136,7 @@ WasmiStore::WasmiStore(std::shared_ptr<WasmiEngine> engine_, const seam_wasmi_mo
 WasmiStore::~WasmiStore() { api().store_delete(store); }
 
 bool WasmiStore::interrupted() {
-  if (spent) {
-    failure = Error{.code = ErrorCode::kTrapped,
-                    .message =
-                        "an instance that was linked with it failed half-way into a table: "
-                        "wasmi cannot go on with any of them"};
-  } else if (interruption->cancelled.stop_requested()) {
+  if (interruption->cancelled.stop_requested()) {
     failure = Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
   } else if (interruption->deadline.at != MonotonicTime::max() &&
              interruption->deadline.passed(MonotonicClock::now())) {

@@ -64,9 +64,6 @@ struct WasmiStore {
   bool has_fuel = false;
   std::uint64_t fuel_reserve = 0;  // what Limits::fuel still grants and the guest was not given yet
   bool sliced = false;             // a guest that waits may leave the thread
-  // An instance that was to share a table with others failed half-way: the table may hold functions
-  // that have no instance, and wasmi 2.0.0 reads whatever stands there when one is called.
-  bool spent = false;
   std::optional<MonotonicTime> waits_until = {};
   std::vector<std::unique_ptr<WasmiBound>> bound = {};  // of linked instances
 };

@@ -3,6 +3,7 @@
 mod call;
 mod error;
 mod host;
+mod segments;
 mod start;
 mod store;
 mod value;

@@ -15,9 +15,9 @@ pub struct Exported {
     pub name: String,
 }
 
-struct Section<'a> {
-    id: u8,
-    whole: &'a [u8],
+pub struct Section<'a> {
+    pub id: u8,
+    pub whole: &'a [u8],
     content: &'a [u8],
 }
 
@@ -34,7 +34,7 @@ fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
     None
 }
 
-fn write_u32(bytes: &mut Vec<u8>, mut number: u32) {
+pub fn write_u32(bytes: &mut Vec<u8>, mut number: u32) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -42,7 +42,7 @@ fn write_u32(bytes: &mut Vec<u8>, mut number: u32) {
     bytes.push(number as u8);
 }
 
-fn read_section<'a>(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
+pub fn read_section<'a>(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
     let begin = *bytes;
     let (id, rest) = bytes.split_first()?;
     let mut rest = rest;

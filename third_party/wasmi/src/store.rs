@@ -11,6 +11,7 @@ use wasmi::{
 use wasmi_core::LimiterError;
 
 use crate::error::{Failure, Kind};
+use crate::segments::cut_at_misfit;
 use crate::start::export_start;
 use crate::value::Value;
 
@@ -77,21 +78,27 @@ struct Shared {
 pub struct Compiled {
     module: Module,
     start: Option<String>, // the export that the start function became
+    shares_table: bool,    // one of another instance, if it has any segments
 }
 
 impl Compiled {
     fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Error> {
         let Some(exported) = export_start(wasm) else {
-            return Ok(Self { module: Module::new(engine, wasm)?, start: None });
+            return Ok(Self::of(Module::new(engine, wasm)?, None));
         };
         let module = Module::new(engine, &exported.bytes)?;
         match module.get_export(&exported.name) {
             Some(ExternType::Func(ty)) if ty.params().is_empty() && ty.results().is_empty() => {
-                Ok(Self { module, start: Some(exported.name) })
+                Ok(Self::of(module, Some(exported.name)))
             }
             // A start function of another type: wasmi says what is wrong with it.
-            _ => Ok(Self { module: Module::new(engine, wasm)?, start: None }),
+            _ => Ok(Self::of(Module::new(engine, wasm)?, None)),
         }
+    }
+
+    fn of(module: Module, start: Option<String>) -> Self {
+        let shares_table = module.imports().any(|import| matches!(import.ty(), ExternType::Table(_)));
+        Self { module, start, shares_table }
     }
 }
 
@@ -234,9 +241,27 @@ impl GuestStore {
     pub fn instantiate(&mut self, linker: &GuestLinker) -> Result<(Instance, Option<Func>), Failure> {
         let compiled = &linker.module.compiled;
         self.store.data_mut().instances += 1;
+        if compiled.shares_table {
+            self.fail_whole(linker)?;
+        }
         let instance = linker.linker.instantiate_and_start(&mut self.store, &compiled.module)?;
         let start = compiled.start.as_deref().and_then(|name| instance.get_func(&self.store, name));
         Ok((instance, start))
+    }
+
+    /// The trap of a module whose segments do not all fit, with all that it does until then done by a whole instance.
+    fn fail_whole(&mut self, linker: &GuestLinker) -> Result<(), Failure> {
+        let wasm = &linker.module.source.wasm;
+        let given = |module: &str, name: &str| linker.linker.get(&self.store, module, name);
+        match cut_at_misfit(wasm, &self.store, given) {
+            Ok(None) => Ok(()),
+            Ok(Some(cut)) => {
+                let before = Compiled::new(&linker.module.shared.engine, &cut.bytes)?;
+                linker.linker.instantiate_and_start(&mut self.store, &before.module)?;
+                Err(Failure::Wasmi(Error::from(cut.trap)))
+            }
+            Err(()) => Err(Failure::Text(Kind::Link, "it is not known where its segments go".to_owned())),
+        }
     }
 
     pub fn export(&self, instance: Instance, name: &str) -> Option<Extern> {
