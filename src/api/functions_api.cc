@@ -220,9 +220,8 @@ Result<functions::PutRequest> FunctionsApi::read_members(std::string_view langua
   }
   SEAM_ASSIGN_OR_RETURN(request.tags, body.strings("tags"));
   std::string options = "{";
-  for (const std::string_view key :
-       {"entry", "limits", "cacheable", "idempotent", "environment", "concurrency", "engine",
-        "fallback", "isolation"}) {
+  for (const std::string_view key : {"entry", "limits", "cacheable", "idempotent", "environment",
+                                     "concurrency", "engine", "fallback", "isolation"}) {
     const auto value = body.raw(key);
     if (!value) continue;
     if (options.size() > 1) options.push_back(',');

@@ -293,7 +293,8 @@ class Loader {
     }
     const std::string meant = nearest(key, keys());
     if (group.empty() || group.size() > kListedMax) return did_you_mean(key, keys());
-    return fmt::format("{}{} may have {}.", meant.empty() ? "" : fmt::format("Did you mean {}? ", meant),
+    return fmt::format("{}{} may have {}.",
+                       meant.empty() ? "" : fmt::format("Did you mean {}? ", meant),
                        prefix.substr(0, prefix.size() - 1), fmt::join(group, ", "));
   }
 

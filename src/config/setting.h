@@ -47,7 +47,7 @@ struct EnvironmentName {
 };
 
 struct Setting {
-  std::string key = {};  // in seam.yaml, a dot for each level: "runtimes.node.command"
+  std::string key = {};        // in seam.yaml, a dot for each level: "runtimes.node.command"
   std::string older_key = {};  // another one that seam.yaml may have instead
   // Beside SEAM_<KEY>, which every setting has and which is stronger.
   std::vector<EnvironmentName> environment = {};

@@ -30,7 +30,8 @@ namespace seam::functions {
 // errors    kInvalidArgument   as above
 [[nodiscard]] Result<runtimes::EngineWish> parse_wish(std::string_view json);
 
-// All options but the engine, which the store keeps beside them, so that a later server with other defaults runs the version as it was put.
+// All options but the engine, which the store keeps beside them, so that a later server with other
+// defaults runs the version as it was put.
 [[nodiscard]] std::string format_options(const ImplementationOptions& options);
 
 inline constexpr std::int64_t kTimeoutMsMax = 900'000;

@@ -30,10 +30,9 @@ std::string load_header(const Program& program, std::string_view folder) {
     header += ':';
     append_json_string(header, value);
   }
-  header +=
-      fmt::format(R"(}},"log_bytes_max":{},"result_bytes_max":{},"memory_bytes_max":{}}})",
-                  program.limits.log_bytes_max, program.limits.result_bytes_max,
-                  program.limits.memory_bytes_max);
+  header += fmt::format(R"(}},"log_bytes_max":{},"result_bytes_max":{},"memory_bytes_max":{}}})",
+                        program.limits.log_bytes_max, program.limits.result_bytes_max,
+                        program.limits.memory_bytes_max);
   return header;
 }
 

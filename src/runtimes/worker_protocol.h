@@ -16,12 +16,12 @@
 //                                                                          below
 //
 // kLoad is sent once in a worker's life, its header {"language_title", "entry", "environment": {},
-// "log_bytes_max", "result_bytes_max", "memory_bytes_max"}; kCall may follow it at once without waiting for kLoaded,
-// and is dropped by a worker that answered kLoad with kFailure. A call ends with exactly one
-// kResult or kFailure; until then the server sends no other frame. kLog frames belong to the call
-// that runs (before the first: to the load) and precede its end. A log text is cut at 64 KiB a
-// frame; over log_bytes_max in one call the harness counts and drops, and says so in its last kLog
-// frame of the call with stream 2: a decimal count of dropped bytes.
+// "log_bytes_max", "result_bytes_max", "memory_bytes_max"}; kCall may follow it at once without
+// waiting for kLoaded, and is dropped by a worker that answered kLoad with kFailure. A call ends
+// with exactly one kResult or kFailure; until then the server sends no other frame. kLog frames
+// belong to the call that runs (before the first: to the load) and precede its end. A log text is
+// cut at 64 KiB a frame; over log_bytes_max in one call the harness counts and drops, and says so
+// in its last kLog frame of the call with stream 2: a decimal count of dropped bytes.
 //
 // kFailure is {"kind": "threw" | "result" | "load", "type": "TypeError", "message": "…", "line": 3,
 // "column": 7, "stack": "…"}; line and column count from 1 in the user's own source, and are left

@@ -182,6 +182,7 @@ Language wasm() {
 Language wasmi() {
   Language language = wasm();
   language.name = "wasmi";
+  language.thrown_trace.clear();  // it keeps no backtrace
   language.create = [](const Host& /*host*/) -> Result<std::unique_ptr<runtimes::Runtime>> {
     auto engine = wasm::make_wasmi({.library_folder = SEAM_ENGINES});
     if (!engine) return std::unexpected(engine.error().canonical());

@@ -36,12 +36,11 @@ process::WorkerSpec spec_of(const EngineProcess& process, EngineTask task) {
     libraries = process.library_folder;  // for the message: it is not there
   }
   spec.argv = {kProgramInside, std::string(kEngineWorkerCommand)};
-  for (std::string& argument :
-       engine_arguments({.engine = process.engine,
-                         .mode = process.mode,
-                         .library_folder = std::move(libraries),
-                         .build = process.options.build,
-                         .task = task}))
+  for (std::string& argument : engine_arguments({.engine = process.engine,
+                                                 .mode = process.mode,
+                                                 .library_folder = std::move(libraries),
+                                                 .build = process.options.build,
+                                                 .task = task}))
     spec.argv.push_back(std::move(argument));
   spec.environment = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=UTC"};
   spec.limits = process.options.worker;
@@ -67,9 +66,9 @@ bool is_memory_failure(const FunctionError& /*error*/) { return false; }
 
 // What Rust, C++ and Go write before they give up.
 bool is_memory_end(std::string_view tail) {
-  constexpr std::array<std::string_view, 4> kSigns = {
-      "memory allocation of ", "std::bad_alloc", "runtime: out of memory",
-      "runtime: cannot allocate memory"};
+  constexpr std::array<std::string_view, 4> kSigns = {"memory allocation of ", "std::bad_alloc",
+                                                      "runtime: out of memory",
+                                                      "runtime: cannot allocate memory"};
   for (const std::string_view sign : kSigns) {
     if (tail.find(sign) != std::string_view::npos) return true;
   }
@@ -99,9 +98,9 @@ Task<Result<std::string>> engine_version(EngineProcess process, process::Spawner
   if (WIFEXITED(exit.status) && WEXITSTATUS(exit.status) == 0) co_return said;
   if (WIFEXITED(exit.status) && WEXITSTATUS(exit.status) == kEngineNotLoaded && !said.empty())
     co_return fail(ErrorCode::kFailedPrecondition, std::move(said));
-  co_return fail(ErrorCode::kFailedPrecondition,
-                 fmt::format("its process {}; it wrote: {}", describe_exit(exit),
-                             printable_tail(said)));
+  co_return fail(
+      ErrorCode::kFailedPrecondition,
+      fmt::format("its process {}; it wrote: {}", describe_exit(exit), printable_tail(said)));
 }
 
 std::unique_ptr<Runtime> make_engine_processes(const EngineProcess& process,

@@ -129,10 +129,11 @@ Runtime* EngineRouter::at_hand(const EngineWish& wish) const {
 Task<Result<Runtime*>> EngineRouter::loaded(EngineWish wish) {
   const Route route = route_of(wish);
   if (route.first == nullptr) {
-    co_return fail(ErrorCode::kFailedPrecondition,
-                   fmt::format("this build has no engine {}: it has {}; put the function again with "
-                               "one of them",
-                               wish.engine, fmt::join(names_of(options_.engines), ", ")));
+    co_return fail(
+        ErrorCode::kFailedPrecondition,
+        fmt::format("this build has no engine {}: it has {}; put the function again with "
+                    "one of them",
+                    wish.engine, fmt::join(names_of(options_.engines), ", ")));
   }
   Result<Runtime*> first = co_await loaded_one(*route.first, place_of(*route.first, route));
   if (first) co_return first;
@@ -142,9 +143,9 @@ Task<Result<Runtime*>> EngineRouter::loaded(EngineWish wish) {
   }
   Result<Runtime*> second = co_await loaded_one(*route.second, place_of(*route.second, route));
   if (second) co_return second;
-  co_return fail(ErrorCode::kFailedPrecondition,
-                 fmt::format("{}; its fallback neither: {}", first.error().message,
-                             second.error().message));
+  co_return fail(
+      ErrorCode::kFailedPrecondition,
+      fmt::format("{}; its fallback neither: {}", first.error().message, second.error().message));
 }
 
 Task<Result<Runtime*>> EngineRouter::loaded_one(Engine& engine, Place& place) {
@@ -153,12 +154,12 @@ Task<Result<Runtime*>> EngineRouter::loaded_one(Engine& engine, Place& place) {
     {
       const std::lock_guard lock(mutex_);
       if (place.ready != nullptr) co_return place.ready.load();
-      const bool lately = place.tried_at != MonotonicTime{} &&
-                          MonotonicClock::now() - place.tried_at < kRetryAfter;
+      const bool lately =
+          place.tried_at != MonotonicTime{} && MonotonicClock::now() - place.tried_at < kRetryAfter;
       if (!place.loading && (tried || lately)) {
-        co_return fail(ErrorCode::kFailedPrecondition,
-                       fmt::format("the engine {} cannot be loaded: {}", engine.adapter.name,
-                                   place.why_not));
+        co_return fail(
+            ErrorCode::kFailedPrecondition,
+            fmt::format("the engine {} cannot be loaded: {}", engine.adapter.name, place.why_not));
       }
       if (!place.loading) {
         place.loading = load = true;
@@ -174,8 +175,7 @@ Task<Result<Runtime*>> EngineRouter::loaded_one(Engine& engine, Place& place) {
 
 // Holds the mutex: a library is opened once, and takes milliseconds.
 void EngineRouter::load_here(Engine& engine, Place& place) {
-  const wasm::EngineOptions options{.mode = engine.mode,
-                                    .library_folder = options_.library_folder};
+  const wasm::EngineOptions options{.mode = engine.mode, .library_folder = options_.library_folder};
   place.loading = false;
   place.tried_at = MonotonicClock::now();
   wasm::Outcome<std::string> version = engine.adapter.version(options);
@@ -233,8 +233,8 @@ Task<> EngineRouter::look_at(EngineWish wish) {
                                   : fmt::format("that name the engine {}", wish.engine),
               found.error().message);
   } else if (*found != place_of(*route.first, route).ready.load()) {
-    log_warning("wasm: {} runs the functions of {}, which cannot be loaded",
-                route.second->shown(), route.first->shown());
+    log_warning("wasm: {} runs the functions of {}, which cannot be loaded", route.second->shown(),
+                route.first->shown());
   }
 }
 
@@ -287,8 +287,8 @@ RuntimeHealth EngineRouter::health() const {
         said.push_back(fmt::format("{} {}{}", engine->shown(), place->version, where));
       } else if (engine->named && !place->why_not.empty()) {
         health.impaired = true;
-        said.push_back(fmt::format("{} cannot be loaded{}: {}", engine->shown(), where,
-                                   place->why_not));
+        said.push_back(
+            fmt::format("{} cannot be loaded{}: {}", engine->shown(), where, place->why_not));
       }
     }
   }

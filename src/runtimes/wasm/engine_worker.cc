@@ -191,8 +191,8 @@ class EngineWorker {
   Result<> compile() {
     auto module = engine_.compile(program_->content);
     if (!module) return fail(ErrorCode::kInvalidArgument, std::move(module).error().message);
-    SEAM_ASSIGN_OR_RETURN(
-        guest_, GuestProgram::make(engine_, host_, *std::move(module), program_->entry));
+    SEAM_ASSIGN_OR_RETURN(guest_,
+                          GuestProgram::make(engine_, host_, *std::move(module), program_->entry));
     return {};
   }
 

@@ -28,7 +28,7 @@ struct WasmOptions {
   std::size_t modules_bytes_max =
       512U << 20U;  // compiled code kept in memory; the longest unused goes first
   std::uint32_t instances_max =
-      96;  // alive at once over all programs; below the engine's own number
+      96;              // alive at once over all programs; below the engine's own number
   bool slices = true;  // the engine gives a thread back; else no guest runs on a loop
   milliseconds first_slice{1};
   milliseconds slice{5};
