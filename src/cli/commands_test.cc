@@ -166,6 +166,7 @@ Settings sound_settings() {
   settings.data = std::filesystem::temp_directory_path() / "seam-doctor" / "not-made";
   settings.node.command = "/usr/bin/env";  // answers --version as interpreters do
   settings.python.command = "/usr/bin/env";
+  settings.wasm.engine = "wasmtime";
   return settings;
 }
 
@@ -197,6 +198,21 @@ TEST(DoctorCommand, IsolationOffIsSaidAndNotRefused) {
   const CommandResult result = show_checks(run_checks(settings, report_with(false)), {});
   EXPECT_EQ(result.exit_code, kOk) << result.out;
   EXPECT_TRUE(result.out.contains("is off: functions run as plain processes")) << result.out;
+}
+
+TEST(DoctorCommand, FindsAnEngineThatCannotBeLoaded) {
+  Settings settings = sound_settings();
+  EXPECT_TRUE(check_of(run_checks(settings, report_with(true)), "wasmtime").ok);
+  settings.wasm.engine = "wasmi";
+  settings.wasm.engines = "/no/such/folder";
+  const std::vector<Check> alone = run_checks(settings, report_with(true));
+  EXPECT_FALSE(check_of(alone, "wasmi").ok);
+  EXPECT_TRUE(check_of(alone, "wasmi").essential);
+  EXPECT_TRUE(check_of(alone, "wasmi").detail.starts_with("cannot be loaded: "));
+  settings.wasm.fallback = "wasmtime";
+  const std::vector<Check> with_fallback = run_checks(settings, report_with(true));
+  EXPECT_FALSE(check_of(with_fallback, "wasmi").essential);
+  EXPECT_TRUE(check_of(with_fallback, "wasmtime").ok);
 }
 
 TEST(DoctorCommand, FindsInterpretersThatCannotBeUsed) {
