@@ -179,7 +179,7 @@ class Commands(unittest.TestCase):
     def test_files_shown_are_accepted(self):
         text = (ROOT / "docs/configuration.md").read_text()
         files = [body for kind, body in FENCE.findall(text) if kind == "yaml"]
-        self.assertEqual(len(files), 2)
+        self.assertEqual(len(files), 3)
         for body in files:
             with self.subTest(file=body), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
                 file.write(body)
