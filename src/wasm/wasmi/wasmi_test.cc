@@ -120,7 +120,7 @@ TEST(Wasmi, CompilingAndDroppingLeavesMemoryFlat) {
     }
   };
   run(50);
-  const std::size_t before = resident();
+  [[maybe_unused]] const std::size_t before = resident();
   run(300);
 #if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
   EXPECT_LT(resident(), before + (8U << 20U));

@@ -1,12 +1,13 @@
 #pragma once
 // libseam_wazero.so as C++ sees it: its functions, its buffers, its errors.
 
+#include <seam_wazero.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <seam_wazero.h>
 #include "wasm/error.h"
 #include "wasm/runtime.h"
 
