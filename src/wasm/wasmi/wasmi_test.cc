@@ -1,6 +1,7 @@
 // What is only wasmi's; what every engine must do is in tests/engines.
 #include "wasm/wasmi/wasmi.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -168,6 +169,42 @@ TEST(Wasmi, ManyParamsAndResultsGoTheUntypedWay) {
   ASSERT_TRUE(both.instance->function("f")->call(Interruption{}, slots));
   EXPECT_EQ(slots[0].as<std::int32_t>(), 8);
   EXPECT_EQ(slots[2].as<std::int32_t>(), 1);
+}
+
+// Goal: lanes are stored where they belong, wherever the address comes from. Method: each way to
+// encode the address, with offsets below and above 64 KiB, between bytes that must stay as they
+// were.
+TEST(Wasmi, LanesAreStoredAtFarOffsets) {
+  for (const std::string_view address :
+       {"(local.get 0)", "(i32.const 24)", "(i32.add (local.get 0) (i32.const 0))"}) {
+    for (const int offset : {9, 65535, 65536, 99999}) {
+      for (const int bits : {8, 16, 32, 64}) {
+        const std::string text = fmt::format(
+            R"((module (memory 2) (func (export "f") (param i32) (result i64 i64 i64) (local v128)
+              (local.set 1 (i8x16.add (v128.const i64x2 0x0807060504030201 0x100f0e0d0c0b0a09)
+                                      (local.get 1)))
+              (v128.store{0}_lane offset={1} 1 {2} (local.get 1))
+              (i64.load offset={3} (i32.const 0)) (i64.load offset={4} (i32.const 0))
+              (i64.load offset={5} (i32.const 0)))))",
+            bits, offset, address, offset + 16, offset + 24, offset + 32);
+        const auto module = compile(text);
+        const auto both = *runtime().instantiate_with_host(*module, {}, {});
+        Value slots[3] = {Value::of(24)};
+        ASSERT_TRUE(both.instance->function("f")->call(Interruption{}, slots)) << text;
+        const std::uint64_t lane = bits == 8    ? 0x02
+                                   : bits == 16 ? 0x0403
+                                   : bits == 32 ? 0x08070605
+                                                : 0x100f0e0d0c0b0a09;
+        EXPECT_EQ(slots[0].as<std::int64_t>(), 0) << text;
+        EXPECT_EQ(slots[1].as<std::int64_t>(), static_cast<std::int64_t>(lane)) << text;
+        EXPECT_EQ(slots[2].as<std::int64_t>(), 0) << text;
+      }
+    }
+  }
+}
+
+TEST(Wasmi, MemoriesOf64BitsAreRefused) {
+  EXPECT_FALSE(runtime().compile(*wasm_from_text("(module (memory i64 1))")));
 }
 
 }  // namespace

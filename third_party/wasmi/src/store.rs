@@ -57,6 +57,7 @@ fn new_engine() -> Engine {
         .compilation_mode(CompilationMode::LazyTranslation)
         .ignore_custom_sections(true)
         .wasm_multi_memory(false)
+        .wasm_memory64(false)
         .set_max_recursion_depth(FRAMES_MAX)
         .set_max_stack_height(STACK_BYTES_MAX)
         .set_max_cached_stacks(STACKS_KEPT);
