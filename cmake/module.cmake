@@ -74,13 +74,10 @@ function(seam_sources path target)
   list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
   add_library(${target} STATIC ${sources})
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
-  # A header that includes an engine's own is its adapter's alone, and no other target can compile it.
-  foreach(header IN LISTS headers)
-    file(STRINGS ${header} engines_own REGEX "#include <(wasm|wasmtime|seam_wasmi|seam_wazero)\\.h>")
-    if(engines_own)
-      list(REMOVE_ITEM headers ${header})
-    endif()
-  endforeach()
+  # The other headers of an engine's adapter include the engine's own, which no other target can.
+  if(path MATCHES "^wasm/(.+)$")
+    list(FILTER headers INCLUDE REGEX "/${CMAKE_MATCH_1}\\.h$")
+  endif()
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR} FILES ${headers})
   seam_compile_options(${target})
   if(SEAM_FUZZ)  # what a fuzz target steers by
