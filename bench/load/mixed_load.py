@@ -35,6 +35,7 @@ from seam_server import SEAM, Server, children_of, wait_until  # noqa: E402
 WORKER = re.compile(rb"worker\.(js|py)|zygote")
 # What a call may meet whose worker is killed under it, or that comes while another one starts.
 KILLED = {"RUNTIME_ERROR", "UNAVAILABLE"}
+LAST_LINE = "line last"  # printed when everything else has been, again and again until every follower has gone
 SCRIPTS = {
     "nodejs": "console.log('in a session'); return event.params.n * 2;",
     "python": "print('in a session')\nresult = params['n'] * 2",
@@ -53,7 +54,7 @@ class Load:
         self.calls = set()  # ids of all calls that were answered
         self.counts = collections.Counter()
         self.wrong = []
-        self.printed, self.followed = set(), set()
+        self.printed, self.followed, self.following = set(), set(), threading.Event()
         self.killed = 0
         self.metrics = ""
 
@@ -226,19 +227,25 @@ class Load:
                 pass
 
     def follower(self, patience):
-        """Follows the log to its end, and goes elsewhere every `patience` seconds; the first one stays."""
-        while not self.stop.is_set():
+        """Follows the log to its end, and goes elsewhere every `patience` seconds; the first one, without, stays to LAST_LINE."""
+        over = False
+        while not over and not (patience and self.stop.is_set()):
             connection = self.server.connection(3600)
             try:
                 connection.request("GET", "/api/v1/logs?follow=true" + ("" if patience else "&function=python-printing"))
                 answer = connection.getresponse()
-                end = time.monotonic() + patience if patience else None
-                while (line := answer.readline()) and not self.stop.is_set():
-                    text = json.loads(line).get("text", "")
-                    if not patience and text.startswith("line "):
-                        self.followed.add(text.strip())
-                    if end and time.monotonic() > end:
+                if not patience:
+                    self.following.set()
+                end = time.monotonic() + patience
+                while line := answer.readline():
+                    text = json.loads(line).get("text", "").strip()
+                    if patience and (self.stop.is_set() or time.monotonic() > end):
                         break
+                    over = not patience and text == LAST_LINE
+                    if over:
+                        break
+                    if not patience and text.startswith("line "):
+                        self.followed.add(text)
             except (http.client.HTTPException, OSError) as error:
                 with self.lock:
                     self.wrong.append(f"follower: {type(error).__name__}: {error}")
@@ -297,13 +304,15 @@ def prepare(server):
 
 
 def run(load, seconds):
+    followers = [threading.Thread(target=load.follower, args=(patience,)) for patience in (0, 7, 11)]
+    for each in followers:
+        each.start()
+    if not load.following.wait(60):
+        raise Wrong("the log is not followed after 60 s")
     actors = [load.actor(*each) for each in (
         (load.javascript, 0.02), (load.python, 0.02), (load.wasm, 0.02), (load.cached, 0.02), (load.failing, 0.3), (load.refused, 0.5),
         (load.sessions, 0.2), (load.versions, 1.0), (load.archives, 3.0), (load.printing, 0.1), (load.storm, 0.5),
         (load.questions, 2.0), (load.scrapes, 5.0), (load.kills, 3.0))]
-    followers = [threading.Thread(target=load.follower, args=(patience,)) for patience in (0, 7, 11)]
-    for each in followers:
-        each.start()
     end = time.monotonic() + seconds
     report = time.monotonic()
     while (left := end - time.monotonic()) > 0:
@@ -316,12 +325,9 @@ def run(load, seconds):
     load.stop.set()
     for each in actors:
         each.join()
-    # Something printed ends the wait of those who follow.
-    for _ in range(2):
-        load.server.invoke("python-printing", {"mark": "line last"})
-        time.sleep(0.2)
-    for each in followers:
-        each.join()
+    while any(each.is_alive() for each in followers):
+        load.server.invoke("python-printing", {"mark": LAST_LINE})
+        followers[0].join(0.2)
 
 
 def lost_records(data, calls):

@@ -6,6 +6,7 @@
 #include <wasmtime.h>
 
 #include "wasm/wasmtime/convert.h"
+#include "wasm/wasmtime/sanitizer.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::wasm {
@@ -149,6 +150,7 @@ class WasmtimeRuntime final : public Runtime {
 
   Outcome<std::unique_ptr<CompiledModule>> compile(std::string_view bytes) override {
     wasmtime_module_t* module = nullptr;
+    const UnseenLocks compilation;
     if (wasmtime_error_t* error = wasmtime_module_new(
             engine_->engine, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(),
             &module)) {
