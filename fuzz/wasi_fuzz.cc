@@ -156,8 +156,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t i = 0; i < function.type.params.size(); ++i)
       slots[i] = parameter(reader, function.type.params[i], path);
     GuestMemory call(bytes, state);
-    function.invoke(function.callable.get(), call, slots.data());
-    if (call.error) CHECK(call.error->code == wasm::ErrorCode::kExited);
+    if (wasm::Failure failure = function.invoke(function.callable.get(), call, slots.data()))
+      CHECK(std::move(failure).take().code == wasm::ErrorCode::kExited);
   }
   const auto* text = reinterpret_cast<const char*>(bytes.data());
   CHECK(!std::string_view(text, bytes.size()).contains(kSecret));

@@ -75,6 +75,32 @@ struct Error {
   [[nodiscard]] seam::Error canonical() const;
 };
 
+// Nothing, or an error on the heap, in one register: what a call that ends well costs is counted in
+// instructions.
+class [[nodiscard]] [[clang::trivial_abi]] Failure {
+ public:
+  Failure() = default;
+  Failure(Error error) : error_(new Error(std::move(error))) {}
+  Failure(Failure&& other) noexcept : error_(std::exchange(other.error_, nullptr)) {}
+  Failure& operator=(Failure&& other) noexcept {
+    std::swap(error_, other.error_);
+    return *this;
+  }
+  ~Failure() {
+    if (error_ != nullptr) [[unlikely]]
+      clear();
+  }
+
+  explicit operator bool() const { return error_ != nullptr; }
+  // Where there is one.
+  [[nodiscard]] Error take() &&;
+
+ private:
+  void clear();
+
+  Error* error_ = nullptr;
+};
+
 template <class T = void>
 using Outcome = std::expected<T, Error>;
 

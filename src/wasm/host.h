@@ -52,7 +52,6 @@ class HostCall {
   // can. Only in functions added with add_waiting().
   void wait_until(Deadline until) { wait_until_ = until; }
 
-  std::optional<Error> error;  // set by the trampoline: ends the guest's call
   [[nodiscard]] const std::optional<Deadline>& waits_until() const { return wait_until_; }
 
  protected:
@@ -69,8 +68,8 @@ struct HostFunction {
   std::string name;
   FunctionType type;
   bool may_wait = false;
-  // Reads params from and leaves the result in the slots; on failure sets call.error.
-  void (*invoke)(const void* callable, HostCall& call, Value* slots) = nullptr;
+  // Reads params from and leaves the result in the slots. A failure ends the guest's call.
+  Failure (*invoke)(const void* callable, HostCall& call, Value* slots) = nullptr;
   std::shared_ptr<const void>
       callable;  // shared by the copies of this module and what was linked with it
 };
@@ -96,7 +95,8 @@ HostFunction make(std::string module, std::string name, Callable callable,
   using Number = typename ResultOf<R>::type;
   if constexpr (!std::is_void_v<Number>) function.type.results = {value_type_of<Number>()};
   function.callable = std::make_shared<Callable>(std::move(callable));
-  function.invoke = [](const void* object, HostCall& call, [[maybe_unused]] Value* slots) {
+  function.invoke = [](const void* object, HostCall& call,
+                       [[maybe_unused]] Value* slots) -> Failure {
     const auto& self = *static_cast<const Callable*>(object);
     const auto apply = [&]<std::size_t... i>(std::index_sequence<i...>) -> R {
       return self(call, slots[i].template as<Args>()...);
@@ -107,12 +107,11 @@ HostFunction make(std::string module, std::string name, Callable callable,
       slots[0] = Value::of(apply(std::index_sequence_for<Args...>()));
     } else {
       R result = apply(std::index_sequence_for<Args...>());
-      if (!result) {
-        call.error = std::move(result).error();
-      } else if constexpr (!std::is_void_v<Number>) {
-        slots[0] = Value::of(*result);
-      }
+      if (!result) [[unlikely]]
+        return std::move(result).error();
+      if constexpr (!std::is_void_v<Number>) slots[0] = Value::of(*result);
     }
+    return {};
   };
   return function;
 }

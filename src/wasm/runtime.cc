@@ -169,6 +169,23 @@ seam::Error Error::canonical() const {
   return {canonical_code(), message, {}};
 }
 
+Error Failure::take() && {
+  Error taken = std::move(*error_);
+  clear();
+  return taken;
+}
+
+void Failure::clear() {
+  delete error_;
+  error_ = nullptr;
+}
+
+Failure failure_of(Bounds bounds) {
+  if (bounds.cancelled != nullptr && bounds.cancelled->stop_requested())
+    return Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
+  return Error{.code = ErrorCode::kDeadlineExceeded, .message = "its time is up"};
+}
+
 Outcome<> run_to_end(Execution& execution) {
   while (!execution.resume(seconds(1))) std::this_thread::sleep_until(execution.ready_at());
   return execution.outcome();
@@ -190,9 +207,23 @@ Outcome<> Memory::write(std::uint64_t offset, std::span<const std::byte> bytes) 
   return {};
 }
 
+Outcome<> FunctionInstance::call(const Interruption& interruption, std::span<Value> slots) {
+  if (slots.size() < slots_) [[unlikely]]
+    return std::unexpected(too_few(slots.size()));
+  if (Failure failure = invoke(interruption.bounds(), slots.data())) [[unlikely]]
+    return std::unexpected(std::move(failure).take());
+  return {};
+}
+
+Error FunctionInstance::too_few(std::size_t given) const {
+  return {
+      .code = ErrorCode::kInvalidConfiguration,
+      .message = fmt::format("{} values given to a function of type {}", given, to_string(type_))};
+}
+
 Error FunctionInstance::wrong_type() const {
   return {.code = ErrorCode::kInvalidConfiguration,
-          .message = "called with other types than the function's " + to_string(type())};
+          .message = "called with other types than the function's " + to_string(type_)};
 }
 
 const ExternType* CompiledModule::find_export(std::string_view name) const {

@@ -45,11 +45,28 @@ struct InstanceOptions {
       nullptr;  // what host functions get from HostCall::state(); borrowed, outlives the instance
 };
 
-// What ends a guest from outside. An engine looks at it about every millisecond that the guest
-// runs.
+// What ends a guest from outside, borrowed for the time of a call. An engine looks at it about
+// every millisecond that the guest runs.
+struct Bounds {
+  Deadline deadline = {};                      // kDeadlineExceeded
+  const std::stop_token* cancelled = nullptr;  // kCancelled; null: nobody can
+
+  [[nodiscard]] bool passed() const {
+    return (cancelled != nullptr && cancelled->stop_requested()) ||
+           (deadline != Deadline::never() && deadline.passed(MonotonicClock::now()));
+  }
+};
+// Why the guest ends, once they are passed().
+[[nodiscard]] Failure failure_of(Bounds bounds);
+
+// The same, owned.
 struct Interruption {
-  Deadline deadline = {};          // kDeadlineExceeded
-  std::stop_token cancelled = {};  // kCancelled
+  Deadline deadline = {};
+  std::stop_token cancelled = {};
+
+  [[nodiscard]] Bounds bounds() const {
+    return {.deadline = deadline, .cancelled = cancelled.stop_possible() ? &cancelled : nullptr};
+  }
 };
 
 // A guest's work in slices, where the engine has fibers. At most one an instance at a time; it must
@@ -88,17 +105,17 @@ class Memory {
   [[nodiscard]] Outcome<> write(std::uint64_t offset, std::span<const std::byte> bytes);
 };
 
-// An exported function. Belongs to its instance and dies with it.
+// An exported function. Belongs to its instance and dies with it. Not to be called by a host
+// function of its own instance, in whose call the guest still is.
 class FunctionInstance {
  public:
   virtual ~FunctionInstance() = default;
-  [[nodiscard]] virtual const FunctionType& type() const = 0;
+  [[nodiscard]] const FunctionType& type() const { return type_; }
 
   // Calls it and blocks. `slots` holds the params and receives the results; type().slots() of them.
   // errors    kInvalidConfiguration   fewer slots than that; the instance stays usable
   //           else as the code says
-  [[nodiscard]] virtual Outcome<> call(const Interruption& interruption,
-                                       std::span<Value> slots) = 0;
+  [[nodiscard]] Outcome<> call(const Interruption& interruption, std::span<Value> slots);
   // The same, to be resumed by the caller. `params` is copied.
   [[nodiscard]] virtual Outcome<std::unique_ptr<Execution>> start(
       Interruption interruption, std::span<const Value> params) = 0;
@@ -106,19 +123,27 @@ class FunctionInstance {
   // A typed call: what the types come to is compared each time, which costs one load.
   // errors    kInvalidConfiguration   the function's type is another; the message gives both
   template <class R = void, GuestNumber... Args>
-  [[nodiscard]] Outcome<R> call(Deadline deadline, Args... args) {
+  [[nodiscard]] [[gnu::always_inline]] Outcome<R> call(Deadline deadline, Args... args) {
     if (signature_ != signature_of<R, Args...>() && !has_type<R, Args...>()) [[unlikely]]
       return std::unexpected(wrong_type());
     std::array<Value, std::max<std::size_t>(sizeof...(Args), 1)> slots = {Value::of(args)...};
-    Outcome<> outcome = call(Interruption{deadline, {}}, slots);
-    if (!outcome) [[unlikely]]
-      return std::unexpected(std::move(outcome).error());
+    if (Failure failure = invoke({.deadline = deadline}, slots.data())) [[unlikely]]
+      return std::unexpected(std::move(failure).take());
     if constexpr (std::is_void_v<R>) {
       return {};
     } else {
       return slots[0].template as<R>();
     }
   }
+
+ protected:
+  // `type` outlives it.
+  explicit FunctionInstance(const FunctionType& type) : type_(type), slots_(type.slots()) {}
+
+  // The call, with as many slots as the type needs, at least one.
+  virtual Failure invoke(Bounds bounds, Value* slots) = 0;
+  [[nodiscard]] std::size_t slots() const { return slots_; }
+  [[nodiscard]] Error too_few(std::size_t given) const;
 
  private:
   // A number for each list of C++ types that is not zero: base 8, the result first. Zero where that
@@ -138,20 +163,21 @@ class FunctionInstance {
   }
   // Compares type itself, and remembers that it is so.
   template <class R, GuestNumber... Args>
-  [[nodiscard]] bool has_type() {
+  [[nodiscard]] [[gnu::noinline]] bool has_type() {
     constexpr std::array<ValueType, sizeof...(Args)> params = {value_type_of<Args>()...};
-    const FunctionType& mine = type();
-    if (!std::ranges::equal(mine.params, params)) return false;
+    if (!std::ranges::equal(type_.params, params)) return false;
     if constexpr (std::is_void_v<R>) {
-      if (!mine.results.empty()) return false;
+      if (!type_.results.empty()) return false;
     } else {
-      if (mine.results.size() != 1 || mine.results[0] != value_type_of<R>()) return false;
+      if (type_.results.size() != 1 || type_.results[0] != value_type_of<R>()) return false;
     }
     signature_ = signature_of<R, Args...>();
     return true;
   }
   [[nodiscard]] Error wrong_type() const;
 
+  const FunctionType& type_;
+  std::size_t slots_;
   std::uint64_t signature_ = 1;  // of the typed calls that suit; 1 is none's
 };
 

@@ -86,8 +86,9 @@ class WasiFixture : public testing::Test {
     EXPECT_EQ(called.type.params, (std::vector<ValueType>{value_type_of<Args>()...})) << name;
     Call call(memory_, state_);
     slots.resize(std::max<std::size_t>(slots.size(), 1));
-    called.invoke(called.callable.get(), call, slots.data());
-    error_ = call.error;
+    Failure failure = called.invoke(called.callable.get(), call, slots.data());
+    error_.reset();
+    if (failure) error_ = std::move(failure).take();
     waits_until_ = call.waits_until();
     return slots[0].as<std::uint32_t>();
   }

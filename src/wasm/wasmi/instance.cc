@@ -112,7 +112,7 @@ class WasmiExecution : public Execution {
 
   bool resume(milliseconds slice) override {
     if (done_) return true;
-    store_.interruption = &interruption_;
+    store_.bounds = interruption_.bounds();
     store_.failure.reset();
     const MonotonicTime now = MonotonicClock::now();
     if (store_.interrupted()) return end(SEAM_WASMI_STOPPED);
@@ -223,67 +223,59 @@ class WasmiCall final : public WasmiExecution {
 class WasmiFunction final : public FunctionInstance {
  public:
   WasmiFunction(WasmiStore& store, const seam_wasmi_entry& entry, const FunctionType& type)
-      : store_(store),
+      : FunctionInstance(type),
+        store_(store),
         entry_(entry),
-        type_(type),
-        slots_(type.slots()),
         takes_functions_(std::ranges::find(type.params, ValueType::kFuncref) != type.params.end()) {
-  }
-
-  const FunctionType& type() const override { return type_; }
-
-  Outcome<> call(const Interruption& interruption, std::span<Value> slots) override {
-    if (slots.size() < slots_) [[unlikely]]
-      return std::unexpected(too_few(slots.size()));
-    if (takes_functions_) [[unlikely]]
-      SEAM_RETURN_IF_ERROR(check_functions(slots));
-    store_.interruption = &interruption;
-    store_.failure.reset();
-    if (is_over(interruption)) [[unlikely]]
-      return std::unexpected(*std::exchange(store_.failure, std::nullopt));
-    seam_wasmi_error error;
-    const seam_wasmi_status status =
-        entry_.enter(store_.store, entry_.function, entry_.narrow, raw(slots.data()), &error);
-    if (status == SEAM_WASMI_DONE) [[likely]]
-      return {};
-    return std::unexpected(store_.take_failure(status, error));
   }
 
   Outcome<std::unique_ptr<Execution>> start(Interruption interruption,
                                             std::span<const Value> params) override {
-    if (params.size() < type_.params.size()) return std::unexpected(too_few(params.size()));
-    SEAM_RETURN_IF_ERROR(check_functions(params));
-    return std::make_unique<WasmiCall>(store_, std::move(interruption), entry_.function, type_,
+    if (params.size() < type().params.size()) return std::unexpected(too_few(params.size()));
+    if (Failure refused = check_functions(params))
+      return std::unexpected(std::move(refused).take());
+    return std::make_unique<WasmiCall>(store_, std::move(interruption), entry_.function, type(),
                                        params);
   }
 
  private:
-  // Asks the system for the time only where the deadline is near.
-  [[nodiscard]] bool is_over(const Interruption& interruption) const {
-    constexpr milliseconds kNear{50};
-    if (interruption.cancelled.stop_requested()) return store_.interrupted();
-    return interruption.deadline.at != MonotonicTime::max() &&
-           interruption.deadline.at < store_.engine->clock.now() + kNear && store_.interrupted();
+  Failure invoke(Bounds bounds, Value* slots) override {
+    if (takes_functions_) [[unlikely]] {
+      if (Failure refused = check_functions({slots, this->slots()})) return refused;
+    }
+    if (is_over(bounds)) [[unlikely]]
+      return failure_of(bounds);
+    store_.bounds = bounds;
+    seam_wasmi_error error;
+    const seam_wasmi_status status =
+        entry_.enter(store_.store, entry_.function, entry_.narrow, raw(slots), &error);
+    if (status == SEAM_WASMI_DONE) [[likely]]
+      return {};
+    return failed(status, error);
   }
-  [[nodiscard]] Outcome<> check_functions(std::span<const Value> params) const {
-    for (std::size_t i = 0; i < type_.params.size(); ++i) {
-      if (type_.params[i] == ValueType::kFuncref && params[i].bytes[8] != 0) {
-        return fail(ErrorCode::kInvalidConfiguration,
-                    "a host has no function to pass as a reference: only null");
+  // Apart from invoke(), whose frame stays small by it.
+  [[gnu::noinline]] Failure failed(seam_wasmi_status status, seam_wasmi_error& error) {
+    return store_.take_failure(status, error);
+  }
+  // Asks the system for the time only where the deadline is near.
+  [[nodiscard]] bool is_over(Bounds bounds) const {
+    constexpr milliseconds kNear{50};
+    if (bounds.cancelled != nullptr && bounds.cancelled->stop_requested()) return true;
+    return bounds.deadline != Deadline::never() &&
+           bounds.deadline.at < store_.engine->clock.now() + kNear && bounds.passed();
+  }
+  [[nodiscard]] Failure check_functions(std::span<const Value> params) const {
+    for (std::size_t i = 0; i < type().params.size(); ++i) {
+      if (type().params[i] == ValueType::kFuncref && params[i].bytes[8] != 0) {
+        return Error{.code = ErrorCode::kInvalidConfiguration,
+                     .message = "a host has no function to pass as a reference: only null"};
       }
     }
     return {};
   }
-  [[nodiscard]] Error too_few(std::size_t given) const {
-    return {.code = ErrorCode::kInvalidConfiguration,
-            .message =
-                fmt::format("{} values given to a function of type {}", given, to_string(type_))};
-  }
 
   WasmiStore& store_;
   seam_wasmi_entry entry_;
-  const FunctionType& type_;  // the instance's
-  std::size_t slots_;
   bool takes_functions_;
 };
 

@@ -68,11 +68,6 @@ std::uint64_t on_refill(void* context, std::uint64_t needed, std::uint64_t left)
   return static_cast<WasmiStore*>(context)->refill(needed, left);
 }
 
-const Interruption& no_interruption() {
-  static const Interruption none;
-  return none;
-}
-
 class WasmiHostCall final : public HostCall {
  public:
   WasmiHostCall(void* state, const seam_wasmi_api& api, seam_wasmi_caller* caller)
@@ -89,12 +84,12 @@ class WasmiHostCall final : public HostCall {
 };
 
 // Holds the thread until then, or until the caller wants no more.
-void sleep_until(MonotonicTime until, const Interruption& interruption) {
+void sleep_until(MonotonicTime until, Bounds bounds) {
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
-  never.wait_until(lock, interruption.cancelled, std::min(until, interruption.deadline.at),
-                   [] { return false; });
+  never.wait_until(lock, bounds.cancelled == nullptr ? std::stop_token() : *bounds.cancelled,
+                   std::min(until, bounds.deadline.at), [] { return false; });
 }
 
 seam_wasmi_status wait(WasmiStore& store, MonotonicTime until) {
@@ -102,7 +97,7 @@ seam_wasmi_status wait(WasmiStore& store, MonotonicTime until) {
     store.waits_until = until;
     return SEAM_WASMI_WAITING;
   }
-  sleep_until(until, *store.interruption);
+  sleep_until(until, store.bounds);
   return store.interrupted() ? SEAM_WASMI_STOPPED : SEAM_WASMI_DONE;
 }
 
@@ -120,7 +115,6 @@ WasmiStore::WasmiStore(std::shared_ptr<WasmiEngine> engine_, const seam_wasmi_mo
                        const InstanceOptions& options)
     : engine(std::move(engine_)),
       state(options.state),
-      interruption(&no_interruption()),
       has_fuel(options.limits.fuel.has_value()),
       fuel_reserve(options.limits.fuel.value_or(0)) {
   const seam_wasmi_host host{.context = this,
@@ -136,13 +130,9 @@ WasmiStore::WasmiStore(std::shared_ptr<WasmiEngine> engine_, const seam_wasmi_mo
 WasmiStore::~WasmiStore() { api().store_delete(store); }
 
 bool WasmiStore::interrupted() {
-  if (interruption->cancelled.stop_requested()) {
-    failure = Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
-  } else if (interruption->deadline.at != MonotonicTime::max() &&
-             interruption->deadline.passed(MonotonicClock::now())) {
-    failure = Error{.code = ErrorCode::kDeadlineExceeded, .message = "its time is up"};
-  }
-  return failure.has_value();
+  if (!bounds.passed()) return false;
+  failure = failure_of(bounds).take();
+  return true;
 }
 
 std::uint64_t WasmiStore::refill(std::uint64_t needed, std::uint64_t left) {
@@ -174,9 +164,9 @@ seam_wasmi_status on_host_call(const void* function, void* context, seam_wasmi_c
   const auto& bound = *static_cast<const WasmiBound*>(function);
   WasmiStore& store = *static_cast<WasmiStore*>(context);
   WasmiHostCall call(bound.state.value_or(store.state), store.api(), caller);
-  bound.function.invoke(bound.function.callable.get(), call, reinterpret_cast<Value*>(slots));
-  if (call.error) [[unlikely]] {
-    store.failure = *std::move(call.error);
+  if (Failure failure = bound.function.invoke(bound.function.callable.get(), call,
+                                              reinterpret_cast<Value*>(slots))) [[unlikely]] {
+    store.failure = std::move(failure).take();
     return SEAM_WASMI_STOPPED;
   }
   if (const auto& until = call.waits_until(); until && bound.function.may_wait) [[unlikely]]

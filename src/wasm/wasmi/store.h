@@ -42,13 +42,10 @@ struct WasmiStore {
   [[nodiscard]] bool interrupted();
   // The same, a tick late and nearly for nothing.
   [[nodiscard]] bool interrupted_about_now() {
-    if (interruption->deadline.at == MonotonicTime::max() &&
-        !interruption->cancelled.stop_possible())
-      return false;
-    return engine->clock.now() >= interruption->deadline.at ||
-                   interruption->cancelled.stop_requested()
-               ? interrupted()
-               : false;
+    if (bounds.deadline == Deadline::never() && bounds.cancelled == nullptr) return false;
+    const bool look = bounds.deadline.passed(engine->clock.now()) ||
+                      (bounds.cancelled != nullptr && bounds.cancelled->stop_requested());
+    return look && interrupted();
   }
   // How much fuel to give a guest that needs `needed` to go on and has `left`; 0 to stop it.
   [[nodiscard]] std::uint64_t refill(std::uint64_t needed, std::uint64_t left);
@@ -59,7 +56,7 @@ struct WasmiStore {
   std::shared_ptr<WasmiEngine> engine;  // shared by all that it made
   seam_wasmi_store* store;
   void* state;
-  const Interruption* interruption;  // of the call that runs
+  Bounds bounds = {};  // of the call that runs
   std::optional<Error> failure = {};
   bool has_fuel = false;
   std::uint64_t fuel_reserve = 0;  // what Limits::fuel still grants and the guest was not given yet

@@ -120,7 +120,7 @@ class WasmtimeExecution : public Execution {
 
   MonotonicTime ready_at() const override {
     if (!store_.waits_until) return {};
-    return std::min(*store_.waits_until, store_.interruption->deadline.at);
+    return std::min(*store_.waits_until, store_.bounds.deadline.at);
   }
 
   Outcome<> outcome() override {
@@ -209,52 +209,48 @@ class WasmtimeCall final : public WasmtimeExecution {
 class WasmtimeFunction final : public FunctionInstance {
  public:
   WasmtimeFunction(Store& store, const wasmtime_func_t& function, const FunctionType& type)
-      : store_(store),
+      : FunctionInstance(type),
+        store_(store),
         function_(function),
-        type_(type),
-        slots_(type.slots()),
         has_references_(has_references(type)) {}
-
-  const FunctionType& type() const override { return type_; }
-
-  Outcome<> call(const Interruption& interruption, std::span<Value> slots) override {
-    // wasmtime's own unchecked form of a reference is not ours.
-    if (slots.size() < slots_ || store_.waits || has_references_) [[unlikely]]
-      return call_on_fiber(interruption, slots);
-    store_.begin_borrowed(interruption);
-    if (store_.interrupted()) [[unlikely]]
-      return failed(nullptr, nullptr);
-    wasm_trap_t* trap = nullptr;
-    wasmtime_error_t* error = nullptr;
-    {
-      const Running running(store_);
-      error = wasmtime_func_call_unchecked(store_.context, &function_,
-                                           reinterpret_cast<wasmtime_val_raw_t*>(slots.data()),
-                                           slots.size(), &trap);
-    }
-    if (error != nullptr || trap != nullptr) [[unlikely]]
-      return failed(error, trap);
-    return {};
-  }
 
   Outcome<std::unique_ptr<Execution>> start(Interruption interruption,
                                             std::span<const Value> params) override {
-    if (params.size() < type_.params.size()) return std::unexpected(too_few(params.size()));
+    if (params.size() < type().params.size()) return std::unexpected(too_few(params.size()));
     SEAM_ASSIGN_OR_RETURN(std::vector<wasmtime_val_t> values, convert(params));
     store_.begin(std::move(interruption));
     auto execution =
-        std::make_unique<WasmtimeCall>(store_, function_, type_.results.size(), values);
+        std::make_unique<WasmtimeCall>(store_, function_, type().results.size(), values);
     unroot(values);
     return execution;
   }
 
  private:
+  Failure invoke(Bounds bounds, Value* slots) override {
+    // wasmtime's own unchecked form of a reference is not ours.
+    if (store_.waits || has_references_) [[unlikely]]
+      return call_on_fiber(bounds, slots);
+    if (bounds.passed()) [[unlikely]]
+      return failure_of(bounds);
+    store_.bounds = bounds;
+    wasm_trap_t* trap = nullptr;
+    wasmtime_error_t* error = nullptr;
+    {
+      const Running running(store_);
+      error = wasmtime_func_call_unchecked(store_.context, &function_,
+                                           reinterpret_cast<wasmtime_val_raw_t*>(slots),
+                                           this->slots(), &trap);
+    }
+    if (error != nullptr || trap != nullptr) [[unlikely]]
+      return failed(error, trap);
+    return {};
+  }
   Outcome<std::vector<wasmtime_val_t>> convert(std::span<const Value> params) {
     std::vector<Parameter> parameters;
     if (has_references_) {
       parameters = parameters_of(store_.context, function_);
     } else {
-      for (const ValueType type : type_.params) parameters.push_back({kind_of(type), false});
+      for (const ValueType type : type().params) parameters.push_back({kind_of(type), false});
     }
     std::vector<wasmtime_val_t> values;
     values.reserve(parameters.size());
@@ -271,30 +267,22 @@ class WasmtimeFunction final : public FunctionInstance {
   static void unroot(std::vector<wasmtime_val_t>& values) {
     for (wasmtime_val_t& value : values) wasmtime_val_unroot(&value);
   }
-  // What few calls come to is kept apart from call(), whose frame stays small by it.
-  [[gnu::noinline]] Outcome<> call_on_fiber(const Interruption& interruption,
-                                            std::span<Value> slots) {
-    if (slots.size() < slots_) return std::unexpected(too_few(slots.size()));
-    SEAM_ASSIGN_OR_RETURN(const std::unique_ptr<Execution> execution, start(interruption, slots));
-    SEAM_RETURN_IF_ERROR(run_to_end(*execution));
-    std::ranges::copy(execution->results(), slots.begin());
+  // What few calls come to is kept apart from invoke(), whose frame stays small by it.
+  [[gnu::noinline]] Failure failed(wasmtime_error_t* error, wasm_trap_t* trap) {
+    return store_.take_failure(error, trap);
+  }
+  [[gnu::noinline]] Failure call_on_fiber(Bounds bounds, Value* slots) {
+    Interruption by{.deadline = bounds.deadline, .cancelled = {}};
+    if (bounds.cancelled != nullptr) by.cancelled = *bounds.cancelled;
+    const auto execution = start(std::move(by), {slots, this->slots()});
+    if (!execution) return execution.error();
+    if (Outcome<> outcome = run_to_end(**execution); !outcome) return std::move(outcome).error();
+    std::ranges::copy((*execution)->results(), slots);
     return {};
-  }
-  [[gnu::noinline]] Outcome<> failed(wasmtime_error_t* error, wasm_trap_t* trap) {
-    if (error == nullptr && trap == nullptr)  // ended before it began
-      return std::unexpected(*std::exchange(store_.failure, std::nullopt));
-    return std::unexpected(store_.take_failure(error, trap));
-  }
-  Error too_few(std::size_t given) const {
-    return {.code = ErrorCode::kInvalidConfiguration,
-            .message =
-                fmt::format("{} values given to a function of type {}", given, to_string(type_))};
   }
 
   Store& store_;
   wasmtime_func_t function_;
-  const FunctionType& type_;  // the instance's
-  std::size_t slots_;         // that a call needs
   bool has_references_;
 };
 

@@ -18,39 +18,39 @@ Store& store_of(wasmtime_caller_t* caller) {
 
 class WasmtimeHostCall final : public HostCall {
  public:
-  WasmtimeHostCall(HostSide& side, bool alone, wasmtime_caller_t* caller)
-      : HostCall(side.state), side_(side), alone_(alone), caller_(caller) {}
+  WasmtimeHostCall(const Bound& bound, Store& store, wasmtime_caller_t* caller)
+      : HostCall(side_of(bound, store).state), bound_(bound), store_(store), caller_(caller) {}
 
   std::span<std::byte> memory() override {
-    if (!side_.has_memory) {  // the start function runs, or another instance may have called
+    HostSide& side = side_of(bound_, store_);
+    if (!side.has_memory) {  // the start function runs, or another instance may have called
       wasmtime_extern_t found;
       if (!wasmtime_caller_export_get(caller_, "memory", 6, &found)) return {};
       if (found.kind != WASMTIME_EXTERN_MEMORY) {
         wasmtime_extern_delete(&found);
         return {};
       }
-      side_.memory = found.of.memory;
-      side_.has_memory = alone_;
+      side.memory = found.of.memory;
+      side.has_memory = bound_.side == nullptr;
     }
     wasmtime_context_t* context = wasmtime_caller_context(caller_);
-    return {reinterpret_cast<std::byte*>(wasmtime_memory_data(context, &side_.memory)),
-            wasmtime_memory_data_size(context, &side_.memory)};
+    return {reinterpret_cast<std::byte*>(wasmtime_memory_data(context, &side.memory)),
+            wasmtime_memory_data_size(context, &side.memory)};
   }
 
  private:
-  HostSide& side_;
-  bool alone_;
+  static HostSide& side_of(const Bound& bound, Store& store) {
+    return bound.side == nullptr ? store.own : *bound.side;
+  }
+
+  const Bound& bound_;
+  Store& store_;
   wasmtime_caller_t* caller_;
 };
 
-WasmtimeHostCall host_call(const Bound& bound, Store& store, wasmtime_caller_t* caller) {
-  const bool alone = bound.side == nullptr;
-  return {alone ? store.own : *bound.side, alone, caller};
-}
-
 // Apart from the calls that end well, whose frames stay small by it.
-[[gnu::noinline]] wasm_trap_t* end_guest(Store& store, Error error) {
-  store.failure = std::move(error);
+[[gnu::noinline]] wasm_trap_t* end_guest(Store& store, Failure failure) {
+  store.failure = std::move(failure).take();
   constexpr std::string_view kMessage = "ended by the host";
   return wasmtime_trap_new(kMessage.data(), kMessage.size());
 }
@@ -59,10 +59,10 @@ wasm_trap_t* on_host_call(void* env, wasmtime_caller_t* caller, wasmtime_val_raw
                           std::size_t /*count*/) {
   const Bound& bound = *static_cast<const Bound*>(env);
   Store& store = store_of(caller);
-  WasmtimeHostCall call = host_call(bound, store, caller);
-  bound.function.invoke(bound.function.callable.get(), call, reinterpret_cast<Value*>(slots));
-  if (call.error) [[unlikely]]
-    return end_guest(store, *std::move(call.error));
+  WasmtimeHostCall call(bound, store, caller);
+  if (Failure failure = bound.function.invoke(bound.function.callable.get(), call,
+                                              reinterpret_cast<Value*>(slots))) [[unlikely]]
+    return end_guest(store, std::move(failure));
   return nullptr;
 }
 
@@ -79,14 +79,14 @@ void on_waiting_host_call(void* env, wasmtime_caller_t* caller, const wasmtime_v
                           wasmtime_async_continuation_t* continuation) {
   const Bound& bound = *static_cast<const Bound*>(env);
   Store& store = store_of(caller);
-  WasmtimeHostCall call = host_call(bound, store, caller);
+  WasmtimeHostCall call(bound, store, caller);
   std::vector<Value> slots(std::max(params_count, results_count));
   for (std::size_t i = 0; i < params_count; ++i)
     std::memcpy(slots[i].bytes, &params[i].of, sizeof(Value));
-  bound.function.invoke(bound.function.callable.get(), call, slots.data());
+  Failure failure = bound.function.invoke(bound.function.callable.get(), call, slots.data());
   *continuation = {.callback = has_waited, .env = &store, .finalizer = nullptr};
-  if (call.error) {
-    *trap = end_guest(store, *std::move(call.error));
+  if (failure) {
+    *trap = end_guest(store, std::move(failure));
     return;
   }
   for (std::size_t i = 0; i < results_count; ++i) {
@@ -130,6 +130,7 @@ Outcome<const HostFunction*> offered(const HostModule& host, const ExternType& i
 
 Store::Store(Engine& engine_, const InstanceOptions& options)
     : engine(engine_),
+      ticker(*engine_.ticker),
       store(wasmtime_store_new(engine_.engine, this, nullptr)),
       context(wasmtime_store_context(store)),
       has_fuel(options.limits.fuel.has_value()) {
@@ -150,16 +151,6 @@ Store::~Store() {
   pool_gives(engine.engine);
   wasmtime_store_delete(store);
 }
-
-void Store::set_interrupted() {
-  if (interruption->cancelled.stop_requested()) {
-    failure = Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
-  } else {
-    failure = Error{.code = ErrorCode::kDeadlineExceeded, .message = "its time is up"};
-  }
-}
-
-void Store::forget_failure() { failure.reset(); }
 
 Error Store::take_failure(wasmtime_error_t* error, wasm_trap_t* trap) {
   Error taken = trap != nullptr ? take_trap(trap) : take_error(error, ErrorCode::kTrapped);
@@ -184,7 +175,7 @@ wasmtime_error_t* Store::on_epoch(wasmtime_context_t* /*context*/, void* data, s
   auto& self = *static_cast<Store*>(data);
   if (!self.counted) {
     self.counted = true;
-    self.engine.ticker->enter_long();
+    self.ticker.enter_long();
   }
   if (self.interrupted()) return wasmtime_error_new("interrupted");
   *delta = kTicksBetweenLooks;

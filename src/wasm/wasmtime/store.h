@@ -51,23 +51,16 @@ class Store {
   Store& operator=(const Store&) = delete;
   ~Store();
 
-  // A run begins, which `by` can end. The former keeps it, the latter borrows it for the run.
+  // A run begins, which `by` can end.
   void begin(Interruption by) {
     kept = std::move(by);
-    begin_borrowed(kept);
-  }
-  void begin_borrowed(const Interruption& by) {
-    interruption = &by;
-    if (failure) [[unlikely]]
-      forget_failure();
+    bounds = kept.bounds();
+    failure.reset();
   }
   // Whether the caller wants no more of it; then `failure` says why.
   bool interrupted() {
-    if (!interruption->cancelled.stop_requested() &&
-        (interruption->deadline == Deadline::never() ||
-         !interruption->deadline.passed(MonotonicClock::now())))
-      return false;
-    set_interrupted();
+    if (!bounds.passed()) return false;
+    failure = failure_of(bounds).take();
     return true;
   }
   // Puts whatever ended the run in one Error; `failure` first, for it is the cause.
@@ -76,6 +69,7 @@ class Store {
   static constexpr std::uint64_t kTicksBetweenLooks = 1;
 
   Engine& engine;
+  EpochTicker& ticker;
   wasmtime_store_t* store;
   wasmtime_context_t* context;
   bool has_fuel;
@@ -87,8 +81,8 @@ class Store {
   std::vector<std::unique_ptr<Bound>> bound;
 
   // Of the run in progress.
-  Interruption kept;
-  const Interruption* interruption = &kept;
+  Interruption kept;  // of an Execution
+  Bounds bounds;
   bool counted = false;          // by the ticker, as a run of more than a tick
   std::optional<Error> failure;  // ended from outside or by a host function
   std::optional<MonotonicTime> waits_until;
@@ -96,8 +90,6 @@ class Store {
   MonotonicTime slice_end;
 
  private:
-  void set_interrupted();
-  void forget_failure();
   static wasmtime_error_t* on_epoch(wasmtime_context_t* context, void* data, std::uint64_t* delta,
                                     wasmtime_update_deadline_kind_t* kind);
 };
@@ -105,13 +97,13 @@ class Store {
 // While the guest runs.
 class Running {
  public:
-  explicit Running(Store& store) : store_(store) { store.engine.ticker->enter(); }
+  explicit Running(Store& store) : store_(store) { store.ticker.enter(); }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
     if (!store_.counted) return;
     store_.counted = false;
-    store_.engine.ticker->leave_long();
+    store_.ticker.leave_long();
   }
 
  private:

@@ -69,8 +69,8 @@ struct Group {
   Limits limits;
   std::vector<std::unique_ptr<Body>> bodies;
   Watched watched;
-  const Interruption* interruption = nullptr;  // of the run that goes on
-  std::optional<Error> failure;                // ended from outside or by a host function
+  Bounds bounds;                 // of the run that goes on
+  std::optional<Error> failure;  // ended from outside or by a host function
 
   explicit Group(std::shared_ptr<WazeroEngine> the_engine) : engine(std::move(the_engine)) {
     engine->watch->watch(watched);
@@ -86,13 +86,9 @@ struct Group {
 
   // Whether the caller wants no more of it; then `failure` says why.
   bool interrupted() {
-    if (interruption->cancelled.stop_requested()) {
-      failure = Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
-    } else if (interruption->deadline != Deadline::never() &&
-               interruption->deadline.passed(MonotonicClock::now())) {
-      failure = Error{.code = ErrorCode::kDeadlineExceeded, .message = "its time is up"};
-    }
-    return failure.has_value();
+    if (!bounds.passed()) return false;
+    failure = failure_of(bounds).take();
+    return true;
   }
 
   // Puts whatever ended the run in one Error; `failure` first, for it is the cause.
@@ -108,11 +104,13 @@ struct Group {
     std::mutex mutex;
     std::condition_variable_any never_notified;
     std::unique_lock lock(mutex);
-    const MonotonicTime end = std::min(until.at, interruption->deadline.at);
+    const std::stop_token cancelled =
+        bounds.cancelled == nullptr ? std::stop_token() : *bounds.cancelled;
+    const MonotonicTime end = std::min(until.at, bounds.deadline.at);
     while (!interrupted()) {
       const MonotonicTime now = MonotonicClock::now();
       if (now >= end) return true;
-      never_notified.wait_until(lock, interruption->cancelled, std::min(end, now + seconds(60)),
+      never_notified.wait_until(lock, cancelled, std::min(end, now + seconds(60)),
                                 [] { return false; });
     }
     return false;
@@ -131,22 +129,18 @@ class Callable {
     group_.engine->api.seam_wazero_function_delete(function_);
   }
 
-  Outcome<> run(const Interruption& interruption, std::uint64_t* stack) {
+  Failure run(Bounds bounds, std::uint64_t* stack) {
+    if (bounds.passed()) [[unlikely]]
+      return failure_of(bounds);
     Group& group = group_;
-    const Interruption* const outer = std::exchange(group.interruption, &interruption);
-    group.failure.reset();
-    if (group.interrupted()) {
-      group.interruption = outer;
-      return std::unexpected(*std::exchange(group.failure, std::nullopt));
-    }
+    group.bounds = bounds;
     Watch& watch = *group.engine->watch;
     WazeroBuffer failed;
     std::uint32_t* const outer_look = watch.enter(group.watched, look_);
     const std::int32_t ended = group.engine->api.seam_wazero_call(function_, stack, failed.out());
     watch.leave(group.watched, outer_look);
-    group.interruption = outer;
     if (ended != 0) [[unlikely]]
-      return std::unexpected(group.take_failure(failed));
+      return group.take_failure(failed);
     return {};
   }
 
@@ -181,11 +175,8 @@ std::int32_t on_host_call(const void* bound_function, std::uintptr_t caller_tag,
   std::vector<Value> many(type.slots() > kSlots ? type.slots() : 0);
   Value* const slots = many.empty() ? few.data() : many.data();
   for (std::size_t i = 0; i < type.params.size(); ++i) slots[i] = Value::of(stack[i]);
-  const Interruption* const interruption = group.interruption;
-  bound.function.invoke(bound.function.callable.get(), call, slots);
-  group.interruption = interruption;
-  if (call.error) {
-    group.failure = std::move(call.error);
+  if (Failure failure = bound.function.invoke(bound.function.callable.get(), call, slots)) {
+    group.failure = std::move(failure).take();
     return 1;
   }
   if (!type.results.empty()) stack[0] = to_number(type.results[0], slots[0]);
@@ -237,34 +228,27 @@ class WazeroFunction final : public FunctionInstance {
  public:
   WazeroFunction(std::shared_ptr<Group> group, const FunctionType& type, std::uintptr_t function,
                  std::uint32_t* look)
-      : group_(std::move(group)),
-        type_(type),
+      : FunctionInstance(type),
+        group_(std::move(group)),
         callable_(*group_, function, look),
         stack_(std::max<std::size_t>(
             {numbers_of(type.params), numbers_of(type.results), std::size_t{1}})) {}
-
-  const FunctionType& type() const override { return type_; }
-
-  Outcome<> call(const Interruption& interruption, std::span<Value> slots) override {
-    if (slots.size() < type_.slots()) return std::unexpected(too_few(slots.size()));
-    SEAM_RETURN_IF_ERROR(to_stack(type_.params, slots, stack_.data()));
-    SEAM_RETURN_IF_ERROR(callable_.run(interruption, stack_.data()));
-    from_stack(type_.results, stack_.data(), slots);
-    return {};
-  }
 
   Outcome<std::unique_ptr<Execution>> start(Interruption interruption,
                                             std::span<const Value> params) override;
 
  private:
-  Error too_few(std::size_t given) const {
-    return {.code = ErrorCode::kInvalidConfiguration,
-            .message =
-                fmt::format("{} values given to a function of type {}", given, to_string(type_))};
+  Failure invoke(Bounds bounds, Value* slots) override {
+    const std::span<Value> all(slots, this->slots());
+    if (Outcome<> put = to_stack(type().params, all, stack_.data()); !put)
+      return std::move(put).error();
+    if (Failure failure = callable_.run(bounds, stack_.data())) [[unlikely]]
+      return failure;
+    from_stack(type().results, stack_.data(), all);
+    return {};
   }
 
   std::shared_ptr<Group> group_;
-  const FunctionType& type_;  // the code's
   Callable callable_;
   std::vector<std::uint64_t> stack_;
 };
@@ -289,9 +273,9 @@ class WazeroCall final : public WazeroExecution {
 
 Outcome<std::unique_ptr<Execution>> WazeroFunction::start(Interruption interruption,
                                                           std::span<const Value> params) {
-  if (params.size() < type_.params.size()) return std::unexpected(too_few(params.size()));
+  if (params.size() < type().params.size()) return std::unexpected(too_few(params.size()));
   std::vector<Value> slots(params.begin(), params.end());
-  slots.resize(type_.slots());
+  slots.resize(this->slots());
   return std::make_unique<WazeroCall>(*this, std::move(interruption), std::move(slots));
 }
 
@@ -343,10 +327,8 @@ class WazeroInstance final : public ModuleInstance {
     started_ = true;
     SEAM_RETURN_IF_ERROR(within_limits());
     const seam_wazero_api& api = group_->engine->api;
-    group_->interruption = &interruption;
-    group_->failure.reset();
-    if (group_->interrupted())
-      return std::unexpected(*std::exchange(group_->failure, std::nullopt));
+    const Bounds bounds = interruption.bounds();
+    if (bounds.passed()) return std::unexpected(failure_of(bounds).take());
     body_.own_memory.bytes_max = group_->limits.memory_bytes_max;
     WazeroBuffer failed;
     body_.instance = api.seam_wazero_instantiate(
@@ -358,7 +340,9 @@ class WazeroInstance final : public ModuleInstance {
     const std::uintptr_t start = api.seam_wazero_function(body_.instance, nullptr, 0, &look);
     CHECK(start != 0);
     std::uint64_t none = 0;
-    return Callable(*group_, start, look).run(interruption, &none);
+    if (Failure failure = Callable(*group_, start, look).run(bounds, &none))
+      return std::unexpected(std::move(failure).take());
+    return {};
   }
 
  private:
