@@ -57,6 +57,8 @@ class HostCall {
  protected:
   explicit HostCall(void* state) : state_(state) {}
   ~HostCall() = default;
+  // For the next call, where one object serves all of an instance.
+  void forget_wait() { wait_until_.reset(); }
 
  private:
   void* state_;

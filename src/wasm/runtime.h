@@ -51,6 +51,8 @@ struct Bounds {
   Deadline deadline = {};                      // kDeadlineExceeded
   const std::stop_token* cancelled = nullptr;  // kCancelled; null: nobody can
 
+  // Nothing can end it.
+  [[nodiscard]] bool none() const { return deadline == Deadline::never() && cancelled == nullptr; }
   [[nodiscard]] bool passed() const {
     return (cancelled != nullptr && cancelled->stop_requested()) ||
            (deadline != Deadline::never() && deadline.passed(MonotonicClock::now()));

@@ -175,11 +175,9 @@ class WasmtimeStart final : public WasmtimeExecution {
   void finish() override {
     pool_takes(store_.engine.engine);
     instance_.started_ = true;
-    if (instance_.pre_ == nullptr || store_.own.has_memory) return;
-    if (const auto found = instance_.find("memory", WASMTIME_EXTERN_MEMORY)) {
-      store_.own.memory = found->of.memory;
-      store_.own.has_memory = true;
-    }
+    if (instance_.pre_ == nullptr) return;
+    if (const auto found = instance_.find("memory", WASMTIME_EXTERN_MEMORY))
+      store_.own.set_memory(found->of.memory);
   }
 
   WasmtimeInstance& instance_;
@@ -230,14 +228,15 @@ class WasmtimeFunction final : public FunctionInstance {
     // wasmtime's own unchecked form of a reference is not ours.
     if (store_.waits || has_references_) [[unlikely]]
       return call_on_fiber(bounds, slots);
-    if (bounds.passed()) [[unlikely]]
-      return failure_of(bounds);
-    store_.bounds = bounds;
+    Store& store = store_;
+    store.bounds = bounds;  // looked at there from now on: little is kept over the calls below
+    if (!bounds.none() && store.bounds.passed()) [[unlikely]]
+      return failure_of(store.bounds);
     wasm_trap_t* trap = nullptr;
     wasmtime_error_t* error = nullptr;
     {
-      const Running running(store_);
-      error = wasmtime_func_call_unchecked(store_.context, &function_,
+      const Running running(store);
+      error = wasmtime_func_call_unchecked(store.context, &function_,
                                            reinterpret_cast<wasmtime_val_raw_t*>(slots),
                                            this->slots(), &trap);
     }
@@ -403,7 +402,7 @@ Outcome<std::unique_ptr<ModuleInstance>> make_linked(
     const Interruption& interruption) {
   SEAM_ASSIGN_OR_RETURN(const std::shared_ptr<Store> store, store_of(engine, linked, options));
   const OwnedLinker linker = make_linker(engine);
-  auto side = std::make_unique<HostSide>(HostSide{.state = options.state});
+  auto side = std::make_unique<HostSide>(options.state, false);
   std::vector<std::unique_ptr<Bound>> bound;
   for (const ExternType& import : described.imports()) {
     wasmtime_error_t* error = nullptr;

@@ -16,37 +16,9 @@ Store& store_of(wasmtime_caller_t* caller) {
   return *static_cast<Store*>(wasmtime_context_get_data(wasmtime_caller_context(caller)));
 }
 
-class WasmtimeHostCall final : public HostCall {
- public:
-  WasmtimeHostCall(const Bound& bound, Store& store, wasmtime_caller_t* caller)
-      : HostCall(side_of(bound, store).state), bound_(bound), store_(store), caller_(caller) {}
-
-  std::span<std::byte> memory() override {
-    HostSide& side = side_of(bound_, store_);
-    if (!side.has_memory) {  // the start function runs, or another instance may have called
-      wasmtime_extern_t found;
-      if (!wasmtime_caller_export_get(caller_, "memory", 6, &found)) return {};
-      if (found.kind != WASMTIME_EXTERN_MEMORY) {
-        wasmtime_extern_delete(&found);
-        return {};
-      }
-      side.memory = found.of.memory;
-      side.has_memory = bound_.side == nullptr;
-    }
-    wasmtime_context_t* context = wasmtime_caller_context(caller_);
-    return {reinterpret_cast<std::byte*>(wasmtime_memory_data(context, &side.memory)),
-            wasmtime_memory_data_size(context, &side.memory)};
-  }
-
- private:
-  static HostSide& side_of(const Bound& bound, Store& store) {
-    return bound.side == nullptr ? store.own : *bound.side;
-  }
-
-  const Bound& bound_;
-  Store& store_;
-  wasmtime_caller_t* caller_;
-};
+HostSide& side_of(const Bound& bound, wasmtime_caller_t* caller) {
+  return bound.side == nullptr ? store_of(caller).own : *bound.side;
+}
 
 // Apart from the calls that end well, whose frames stay small by it.
 [[gnu::noinline]] wasm_trap_t* end_guest(Store& store, Failure failure) {
@@ -58,11 +30,11 @@ class WasmtimeHostCall final : public HostCall {
 wasm_trap_t* on_host_call(void* env, wasmtime_caller_t* caller, wasmtime_val_raw_t* slots,
                           std::size_t /*count*/) {
   const Bound& bound = *static_cast<const Bound*>(env);
-  Store& store = store_of(caller);
-  WasmtimeHostCall call(bound, store, caller);
-  if (Failure failure = bound.function.invoke(bound.function.callable.get(), call,
+  HostSide& side = side_of(bound, caller);
+  side.begin(caller);
+  if (Failure failure = bound.function.invoke(bound.function.callable.get(), side,
                                               reinterpret_cast<Value*>(slots))) [[unlikely]]
-    return end_guest(store, std::move(failure));
+    return end_guest(store_of(caller), std::move(failure));
   return nullptr;
 }
 
@@ -79,11 +51,12 @@ void on_waiting_host_call(void* env, wasmtime_caller_t* caller, const wasmtime_v
                           wasmtime_async_continuation_t* continuation) {
   const Bound& bound = *static_cast<const Bound*>(env);
   Store& store = store_of(caller);
-  WasmtimeHostCall call(bound, store, caller);
+  HostSide& side = side_of(bound, caller);
+  side.begin(caller);
   std::vector<Value> slots(std::max(params_count, results_count));
   for (std::size_t i = 0; i < params_count; ++i)
     std::memcpy(slots[i].bytes, &params[i].of, sizeof(Value));
-  Failure failure = bound.function.invoke(bound.function.callable.get(), call, slots.data());
+  Failure failure = bound.function.invoke(bound.function.callable.get(), side, slots.data());
   *continuation = {.callback = has_waited, .env = &store, .finalizer = nullptr};
   if (failure) {
     *trap = end_guest(store, std::move(failure));
@@ -93,10 +66,26 @@ void on_waiting_host_call(void* env, wasmtime_caller_t* caller, const wasmtime_v
     results[i].kind = kind_of(bound.function.type.results[i]);
     std::memcpy(&results[i].of, slots[i].bytes, sizeof(Value));
   }
-  if (const auto& until = call.waits_until()) store.waits_until = until->at;
+  if (const auto until = side.take_wait()) store.waits_until = until->at;
 }
 
 }  // namespace
+
+std::span<std::byte> HostSide::memory() {
+  if (!has_memory_) {  // the start function runs, or another instance may have called
+    wasmtime_extern_t found;
+    if (!wasmtime_caller_export_get(caller_, "memory", 6, &found)) return {};
+    if (found.kind != WASMTIME_EXTERN_MEMORY) {
+      wasmtime_extern_delete(&found);
+      return {};
+    }
+    memory_ = found.of.memory;
+    has_memory_ = alone_;
+  }
+  wasmtime_context_t* context = wasmtime_caller_context(caller_);
+  return {reinterpret_cast<std::byte*>(wasmtime_memory_data(context, &memory_)),
+          wasmtime_memory_data_size(context, &memory_)};
+}
 
 wasmtime_error_t* define(wasmtime_linker_t* linker, Bound& bound) {
   const HostFunction& function = bound.function;
@@ -133,8 +122,8 @@ Store::Store(Engine& engine_, const InstanceOptions& options)
       ticker(*engine_.ticker),
       store(wasmtime_store_new(engine_.engine, this, nullptr)),
       context(wasmtime_store_context(store)),
-      has_fuel(options.limits.fuel.has_value()) {
-  own.state = options.state;
+      has_fuel(options.limits.fuel.has_value()),
+      own(options.state, true) {
   wasmtime_store_limiter(store, static_cast<std::int64_t>(options.limits.memory_bytes_max),
                          options.limits.table_elements_max, -1, -1, -1);
   wasmtime_store_epoch_deadline_callback(store, on_epoch, this, nullptr);

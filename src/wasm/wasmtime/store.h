@@ -21,13 +21,32 @@
 
 namespace seam::wasm {
 
-// What host functions need of the instance that calls them.
-struct HostSide {
-  void* state = nullptr;
-  // The memory exported as "memory", once it has been looked for; of an instance that is alone in
-  // its store, whose functions nobody else calls.
-  wasmtime_memory_t memory{};
-  bool has_memory = false;
+// What the host functions of one instance see of their caller: one object for all calls, of which
+// one goes on at a time.
+class HostSide final : public HostCall {
+ public:
+  // `alone` in its store: nobody else calls its host functions.
+  HostSide(void* state, bool alone) : HostCall(state), alone_(alone) {}
+
+  std::span<std::byte> memory() override;
+  void begin(wasmtime_caller_t* caller) { caller_ = caller; }
+  // What the call that has ended waits for.
+  std::optional<Deadline> take_wait() {
+    const std::optional<Deadline> until = waits_until();
+    forget_wait();
+    return until;
+  }
+  // The memory that the instance exports as "memory", so that it need not be looked for.
+  void set_memory(const wasmtime_memory_t& memory) {
+    memory_ = memory;
+    has_memory_ = true;
+  }
+
+ private:
+  wasmtime_caller_t* caller_ = nullptr;
+  wasmtime_memory_t memory_{};
+  bool has_memory_ = false;  // it has been found
+  bool alone_;
 };
 
 // A host function as the engine knows it: what its callbacks get as `env`.
