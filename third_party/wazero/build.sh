@@ -12,7 +12,7 @@ if [ "${1:-}" = --check ]; then check=true && shift; fi
 [ $# -eq 1 ] || { echo "usage: $0 [--check] OUTDIR" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "$1")
-stamp=$(cat "$here"/build.sh "$here"/go.mod "$here"/go.sum "$here"/wazero.patch "$here"/seam_wazero.h "$here"/src/*.go |
+stamp=$(cat "$here"/build.sh "$here"/go.mod "$here"/go.sum "$here"/wazero.patch "$here"/seam_wazero.h "$here"/src/* |
         sha256sum | cut -d' ' -f1)
 if [ "$(cat "$out/wazero.stamp" 2>/dev/null)" = "$stamp" ] && [ -f "$out/libseam_wazero.so" ]; then
   $check || echo "wazero: up to date in $out"
@@ -54,7 +54,7 @@ chmod -R u+w "$work/wazero"
 cd "$work/wazero"
 patch -p1 -s < "$here/wazero.patch"
 mkdir seam
-cp "$here"/src/*.go "$here/seam_wazero.h" seam/
+cp "$here"/src/* "$here/seam_wazero.h" seam/
 "$go" build -trimpath -buildmode=c-shared -ldflags "-s -w -X main.version=$version" -o "$work/libseam_wazero.so" ./seam
 
 # A program may have the old one open.

@@ -103,7 +103,8 @@ typedef struct {
   // make the function look up while it runs; null for a function that never does.
   uintptr_t (*seam_wazero_function)(uintptr_t instance, const char* name, size_t size, uint32_t** look);
   void (*seam_wazero_function_delete)(uintptr_t function);
-  // Params come and results go in `stack`, in as many numbers as the more of the two need. Not 0 if it failed.
+  // Params come and results go in `stack`, in as many numbers as the more of the two need. Not 0 if it failed. A function
+  // has one stack: it is not called again before it has returned.
   int32_t (*seam_wazero_call)(uintptr_t function, uint64_t* stack, seam_wazero_buffer* out);
   // The type's byte, or 0 if there is no global of that name; its value in value[0] and, of a vector, value[1].
   uint32_t (*seam_wazero_global)(uintptr_t instance, const char* name, size_t size, uint64_t* value);

@@ -1,7 +1,7 @@
 #pragma once
 // Makes guests look up about every millisecond that they run, so that they see deadlines,
-// cancellation and whoever waits for them: Go's collector too, which stops all threads for a moment
-// and can stop none that is in a guest's code.
+// cancellation and, where it is Go that runs them, Go's collector: it stops all its threads for a
+// moment and can stop none that is in a guest's code.
 
 #include <atomic>
 #include <condition_variable>

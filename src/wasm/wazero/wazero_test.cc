@@ -2,11 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <atomic>
+#include <csignal>
 #include <fstream>
 #include <latch>
 #include <thread>
 
+#include "wasm/shared_library.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::wasm {
@@ -291,7 +295,7 @@ TEST_P(Wazero, AStartFunctionIsInterruptedAndMayTrap) {
 // Goal: what looking up does to a guest's registers and stack. Method: many values alive in a loop
 // that is made to look up again and again, against the same loop in closed form.
 TEST_P(Wazero, AGuestThatLooksUpGoesOnAsItWas) {
-  constexpr std::string_view kBusy = R"((module
+  constexpr std::string_view kLooking = R"((module
     (func $spread (param i64 f64) (result i64 i64 f64 f64 i64)
       (i64.add (local.get 0) (i64.const 1)) (i64.add (local.get 0) (i64.const 2))
       (f64.add (local.get 1) (f64.const 1)) (f64.add (local.get 1) (f64.const 2))
@@ -318,7 +322,7 @@ TEST_P(Wazero, AGuestThatLooksUpGoesOnAsItWas) {
         (i64.add (local.get $h) (i64.add (i64.trunc_f64_s (local.get $x))
         (i64.add (i64.trunc_f64_s (local.get $y))
         (i64x2.extract_lane 1 (local.get $v)))))))))))))))";
-  Guest guest = make(runtime(), kBusy);
+  Guest guest = make(runtime(), kLooking);
   const auto function = guest.instance->function("f");
   const std::int64_t rounds = GetParam() == Mode::kCompiled ? 50'000'000 : 500'000;
   EXPECT_EQ(function->call<std::int64_t>(Deadline::never(), rounds),
@@ -439,6 +443,173 @@ TEST_P(Wazero, TwoEnginesTrapAndEndInOneProcess) {
       });
     }
   }
+}
+
+// What the guests of the following tests do: use much stack, come out to the host with it, and have
+// their stack, memory and table grow while the calls of other instances wait for them.
+constexpr std::string_view kBusy = R"((module
+    (import "env" "next" (func $next (param i32) (result i32)))
+    (memory (export "memory") 4 100) (table $t 1 100 funcref)
+    (func $deep (param i32) (result i32)
+      (if (result i32) (local.get 0)
+        (then (i32.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+        (else (i32.const 0))))
+    (func $deep_and_next (param $depth i32) (param $levels i32) (result i32)
+      (if (result i32) (local.get $depth)
+        (then (i32.add (i32.const 1) (call $deep_and_next
+          (i32.sub (local.get $depth) (i32.const 1)) (local.get $levels))))
+        (else (call $next (local.get $levels)))))
+    (func (export "descend") (param $levels i32) (result i32)
+      (i32.add (call $deep (i32.const 100))
+        (i32.add (call $deep_and_next (i32.const 200) (local.get $levels))
+                 (call $deep (i32.const 3000)))))
+    (func (export "at_depth") (param i32) (result i32)
+      (call $deep_and_next (local.get 0) (i32.const 0)))
+    (func (export "grow") (param $levels i32) (result i32) (local $at i32) (local $sum i32)
+      (local.set $at (i32.shl (memory.size) (i32.const 16)))
+      (drop (memory.grow (i32.const 1)))
+      (local.set $sum (call $next (local.get $levels)))
+      (i32.store (local.get $at) (local.get $sum))
+      (drop (table.grow $t (ref.null func) (i32.const 1)))
+      (i32.add (memory.size) (i32.load (local.get $at))))
+    (func (export "trap") (param i32) (result i32) unreachable)
+    (func (export "copy") (param $round i32) (result i32)
+      (memory.fill (i32.const 0) (local.get $round) (i32.const 65536))
+      (memory.copy (i32.const 65537) (i32.const 1) (i32.const 65000))
+      (memory.copy (i32.const 131075) (i32.const 65540) (i32.const 300))
+      (i32.load8_u (i32.const 131374)))
+    (func (export "count") (param i32) (result i32) (local i32)
+      (loop $l (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+        (br_if $l (i32.lt_u (local.get 1) (local.get 0))))
+      (local.get 1))))";
+constexpr std::int32_t kDescend = 100 + 200 + 3000;  // each level of descend()
+
+// Instances of kBusy, each of which calls a function of the next one, as many levels as it is told.
+class Chain {
+ public:
+  Chain(Context& context, std::size_t count) : links_(count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      links_[i].instance = *context.instantiate({.limits = {}, .state = &links_[i]}, {});
+      if (i != 0) links_[i - 1].next = links_[i].instance.get();
+    }
+  }
+
+  // Of the first instance, whose calls end with `last` of the last one that is called.
+  Outcome<std::int32_t> call(std::string_view name, std::int32_t param,
+                             std::string_view last = {}) {
+    for (Link& link : links_) {
+      link.calls = name;
+      link.ends_with = last.empty() ? name : last;
+    }
+    return links_[0].instance->function(name)->call<std::int32_t>(Deadline::never(), param);
+  }
+
+  static HostModule host() {
+    HostModule host;
+    host.add("env", "next", [](HostCall& call, std::int32_t levels) -> Outcome<std::int32_t> {
+      const auto& link = call.state<Link>();
+      if (levels == 0) return 0;
+      return link.next->function(levels == 1 ? link.ends_with : link.calls)
+          ->call<std::int32_t>(Deadline::never(), levels - 1);
+    });
+    return host;
+  }
+
+ private:
+  struct Link {
+    std::unique_ptr<ModuleInstance> instance = nullptr;
+    ModuleInstance* next = nullptr;
+    std::string_view calls = {};
+    std::string_view ends_with = {};
+  };
+  std::vector<Link> links_;
+};
+
+// All that busy guests can do; what they return is compared.
+void run_busy_guests(Context& context, std::int32_t round) {
+  Chain chain(context, 4);
+  for (const std::int32_t levels : {0, 3, 1}) {
+    ASSERT_EQ(chain.call("descend", levels), (levels + 1) * kDescend);
+    // One of them traps, and all end: it is the host that passes it on.
+    const Outcome<std::int32_t> failed = chain.call("descend", levels, "trap");
+    ASSERT_EQ(failed.has_value(), levels == 0);
+    if (!failed) ASSERT_EQ(failed.error().trap, TrapKind::kUnreachable);
+  }
+  for (std::int32_t pages = 5; pages < 9; ++pages) ASSERT_EQ(chain.call("grow", 3), 4 * pages);
+  ASSERT_EQ(chain.call("copy", round & 127), round & 127);
+  ASSERT_EQ(chain.call("count", 20'000), 20'000);
+}
+
+TEST_P(Wazero, HostFunctionsCallOtherInstances) {
+  Guest guest = make(runtime(), kBusy, Chain::host());
+  for (int round = 0; round < 3; ++round) run_busy_guests(*guest.context, round);
+}
+
+// Goal: a stack may have to grow at any place, on the way out to the host too. Method: a new stack
+// for each depth.
+TEST_P(Wazero, AHostFunctionIsCalledAtAnyDepthOfAStack) {
+  Guest guest = make(runtime(), kBusy, Chain::host());
+  Chain chain(*guest.context, 1);
+  for (std::int32_t depth = 0; depth < 1000; ++depth)
+    ASSERT_EQ(chain.call("at_depth", depth), depth);
+}
+
+// Goal: Go's collector, which sees nothing of threads that run guests, takes nothing from them.
+// Method: it collects without a pause, beside one that makes garbage.
+TEST_P(Wazero, GuestsRunWhileGoCollectsGarbage) {
+  const auto module = *runtime().compile(module_of(kBusy));
+  const auto context = *runtime().link(*module, Chain::host());
+  const SharedLibrary library =
+      *SharedLibrary::open(engine_library(SEAM_ENGINE_LIBRARIES, "wazero"));
+  const auto collect = *library.function<void()>("seam_wazero_collect");
+  std::vector<std::jthread> beside;
+  beside.emplace_back([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) collect();
+  });
+  beside.emplace_back([&](const std::stop_token& stop) {
+    const std::string bytes = module_of(kTraps);
+    while (!stop.stop_requested()) EXPECT_TRUE(runtime().compile(bytes));
+  });
+  const std::int32_t rounds = GetParam() == Mode::kCompiled ? 100 : 10;
+  std::vector<std::jthread> guests;
+  for (int t = 0; t < 3; ++t) {
+    guests.emplace_back([&] {
+      for (std::int32_t round = 0; round < rounds; ++round) run_busy_guests(*context, round);
+    });
+  }
+}
+
+// Goal: a signal does not touch the stack of the guest that it interrupts. Method: Go's own, and
+// one whose handler needs more than a guest's stack has left, to threads that run guests.
+TEST_P(Wazero, SignalsComeWhileGuestsRun) {
+  struct sigaction action = {};
+  action.sa_flags = SA_ONSTACK | SA_RESTART;
+  action.sa_handler = [](int) {
+    volatile char much[12'000];
+    for (volatile char& each : much) each = 1;
+  };
+  struct sigaction before = {};
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  const auto module = *runtime().compile(module_of(kBusy));
+  const auto context = *runtime().link(*module, Chain::host());
+  const auto instance = *context->instantiate({}, {});
+  const auto count = instance->function("count");
+  const std::int32_t counts = GetParam() == Mode::kCompiled ? 2'000'000 : 20'000;
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<bool> done = false;
+    std::thread guest([&] {  // new to Go each time
+      EXPECT_EQ(count->call<std::int32_t>(Deadline::never(), counts), counts);
+      run_busy_guests(*context, round);
+      done = true;
+    });
+    while (!done) {
+      ::pthread_kill(guest.native_handle(), SIGUSR1);
+      ::pthread_kill(guest.native_handle(), SIGURG);
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+    guest.join();
+  }
+  ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 TEST(WazeroCode, IsSerialisedAndLoaded) {

@@ -4,7 +4,7 @@ package main
 
 /*
 #include <stdlib.h>
-#include "seam_wazero.h"
+#include "native.h"
 
 #cgo noescape seam_wazero_call_host
 static inline int32_t seam_wazero_call_host(seam_wazero_callbacks* callbacks, void* function, uintptr_t caller, uint64_t* stack) {
@@ -97,12 +97,13 @@ type instance struct {
 	link     *link
 	instance *wasm.ModuleInstance
 	memory   *memory
-	ctx      context.Context // a *callContext
+	ctx      *callContext
 }
 
 type function struct {
+	native   C.seam_wazero_native // first, where C looks for it
 	function api.Function
-	ctx      context.Context
+	ctx      *callContext
 	slots    int
 	instance *instance
 }
@@ -127,6 +128,7 @@ func (c *callContext) Look() error {
 	return nil
 }
 
+// hostFunction is seam_wazero_host to C.
 type hostFunction struct {
 	callbacks *C.seam_wazero_callbacks
 	function  unsafe.Pointer
@@ -315,6 +317,7 @@ func seam_wazero_function(handle C.uintptr_t, name *C.char, size C.size_t, look 
 		return 0
 	}
 	made := &function{function: instance.instance.Engine.NewFunction(index), ctx: instance.ctx, instance: instance}
+	made.native = nativeOf(made.function, made.ctx)
 	kind := typeOf(instance.link.module.source, index)
 	made.slots = max(kind.ParamNumInUint64, kind.ResultNumInUint64)
 	*look = nil
@@ -327,8 +330,10 @@ func seam_wazero_function(handle C.uintptr_t, name *C.char, size C.size_t, look 
 //export seam_wazero_function_delete
 func seam_wazero_function_delete(handle C.uintptr_t) { release[function](handle) }
 
-//export seam_wazero_call
-func seam_wazero_call(handle C.uintptr_t, stack *C.uint64_t, out *C.seam_wazero_buffer) (failed C.int32_t) {
+// seam_wazero_call where C cannot do it: see call.c.
+//
+//export seam_wazero_call_in_go
+func seam_wazero_call_in_go(handle C.uintptr_t, stack *C.uint64_t, out *C.seam_wazero_buffer) (failed C.int32_t) {
 	f := at[function](handle)
 	if err := f.function.CallWithStack(f.ctx, unsafe.Slice((*uint64)(stack), f.slots)); err != nil {
 		failCall(out, err, f.instance.link.module.code)
