@@ -107,8 +107,8 @@ class Memory {
   [[nodiscard]] Outcome<> write(std::uint64_t offset, std::span<const std::byte> bytes);
 };
 
-// An exported function. Belongs to its instance and dies with it. Not to be called by a host function
-// that this instance or one linked with it has called: the guest is still in that call.
+// An exported function. Belongs to its instance and dies with it. Not to be called by a host
+// function that this instance or one linked with it has called: the guest is still in that call.
 class FunctionInstance {
  public:
   virtual ~FunctionInstance() = default;

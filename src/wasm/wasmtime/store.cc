@@ -30,11 +30,14 @@ HostSide& side_of(const Bound& bound, wasmtime_caller_t* caller) {
 wasm_trap_t* on_host_call(void* env, wasmtime_caller_t* caller, wasmtime_val_raw_t* slots,
                           std::size_t /*count*/) {
   const Bound& bound = *static_cast<const Bound*>(env);
-  HostSide& side = side_of(bound, caller);
+  Store& store = *running_store;
+  HostSide& side = bound.side == nullptr ? store.own : *bound.side;
   side.begin(caller);
-  if (Failure failure = bound.function.invoke(bound.function.callable.get(), side,
-                                              reinterpret_cast<Value*>(slots))) [[unlikely]]
-    return end_guest(store_of(caller), std::move(failure));
+  Failure failure =
+      bound.function.invoke(bound.function.callable.get(), side, reinterpret_cast<Value*>(slots));
+  running_store = &store;  // the function may have run another guest
+  if (failure) [[unlikely]]
+    return end_guest(store, std::move(failure));
   return nullptr;
 }
 

@@ -113,10 +113,16 @@ class Store {
                                     wasmtime_update_deadline_kind_t* kind);
 };
 
+// The store whose guest runs on this thread: asking the engine for it costs a host call more.
+inline constinit thread_local Store* running_store = nullptr;
+
 // While the guest runs.
 class Running {
  public:
-  explicit Running(Store& store) : store_(store) { store.ticker.enter(); }
+  explicit Running(Store& store) : store_(store) {
+    running_store = &store;
+    store.ticker.enter();
+  }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
