@@ -96,6 +96,42 @@ TEST(Wasmi, TenThousandFramesFit) {
       TrapKind::kStackOverflow);
 }
 
+// Goal: a call from within a host function runs on another stack than the guest that called it.
+// Method: two linked instances, hence one store; each level of the first has values on its stack
+// while the second runs, deeper than the stack that a store keeps, and one of its calls traps.
+TEST(Wasmi, AHostFunctionCallsALinkedInstance) {
+  const auto inner = compile(R"((module (func $f (export "f") (param i32) (result i32)
+    (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+      (else (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1)))))))
+    (func (export "trap") unreachable)))");
+  const auto outer = compile(R"((module (import "inner" "f" (func $f (param i32) (result i32)))
+    (import "env" "again" (func $again (param i32) (result i32)))
+    (func $g (export "g") (param i32 i32) (result i32)
+      (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+        (else (i32.add (i32.mul (local.get 0) (call $again (local.get 1)))
+                       (call $g (i32.sub (local.get 0) (i32.const 1)) (local.get 1))))))))");
+  struct State {
+    std::unique_ptr<FunctionInstance> f;
+    std::unique_ptr<FunctionInstance> trap;
+  } state;
+  HostModule host;
+  host.add("env", "again", [](HostCall& call, std::int32_t depth) -> Outcome<std::int32_t> {
+    auto& functions = call.state<State>();
+    EXPECT_EQ(functions.trap->call(Deadline::never()).error().trap, TrapKind::kUnreachable);
+    return functions.f->call<std::int32_t>(Deadline::never(), depth);
+  });
+  const auto first = *runtime().instantiate_linked(*inner, {}, {}, {}, {});
+  state.f = first->function("f");
+  state.trap = first->function("trap");
+  const LinkedInstance linked{.name = "inner", .instance = first.get()};
+  const auto second =
+      *runtime().instantiate_linked(*outer, host, {&linked, 1}, {.state = &state}, {});
+  const auto g = second->function("g");
+  for (const std::int32_t depth : {1, 3000, 2})
+    EXPECT_EQ(g->call<std::int32_t>(Deadline::never(), 3, depth), depth * (3 + 2 + 1));
+  EXPECT_EQ(state.f->call<std::int32_t>(Deadline::never(), 5), 5);
+}
+
 // Goal: compiled modules give back all they took, the code too. Method: an engine of wasmi's keeps
 // what it compiled, so that one engine for all would grow by some 300 KB here with each module.
 TEST(Wasmi, CompilingAndDroppingLeavesMemoryFlat) {

@@ -10,12 +10,12 @@
 use std::mem::{size_of, transmute};
 
 use wasmi::{
-    Error, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, TypedFunc, TypedResumableCall,
-    Val, ValType, WasmParams, WasmResults,
+    Error, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, TypedFunc, Val, ValType, WasmParams,
+    WasmResults,
 };
 
 use crate::error::{ErrorOut, Failure, Status, Stop, guard};
-use crate::store::{Data, GuestStore};
+use crate::store::{Data, GuestStore, refill};
 use crate::value::{Value, from_val, to_val};
 
 const _: () = assert!(size_of::<Func>() == size_of::<u64>());
@@ -112,22 +112,22 @@ unsafe extern "C" fn enter<P: Params, R: Results>(
 ) -> Status {
     unsafe {
         guard(error, || {
-            let store = &mut *store;
-            let mut call = typed::<P, R>(func).call_resumable(&mut store.store, P::read(slots, narrow))?;
-            loop {
-                call = match call {
-                    TypedResumableCall::Finished(results) => {
-                        results.write(slots, narrow);
-                        return Ok(Status::Done);
-                    }
-                    TypedResumableCall::HostTrap(_) => return Ok(Status::Stopped),
-                    TypedResumableCall::OutOfFuel(call) => {
-                        if !store.refill(call.required_fuel()) {
-                            return Ok(Status::Stopped);
-                        }
-                        call.resume(&mut store.store)?
-                    }
-                };
+            let mut stopped = false;
+            let called = typed::<P, R>(func).call_refilled(
+                &mut (*store).store,
+                P::read(slots, narrow),
+                |mut store, needed| {
+                    stopped = !refill(&mut store, needed);
+                    !stopped
+                },
+            );
+            match called {
+                Ok(results) => {
+                    results.write(slots, narrow);
+                    Ok(Status::Done)
+                }
+                Err(_) if stopped => Ok(Status::Stopped),
+                Err(error) => Err(error.into()),
             }
         })
     }
@@ -154,7 +154,7 @@ unsafe extern "C" fn enter_untyped(
             loop {
                 match run.resume(&mut store.store)? {
                     (Status::NoFuel, needed) => {
-                        if !store.refill(needed) {
+                        if !refill(&mut (&mut store.store).into(), needed) {
                             return Ok(Status::Stopped);
                         }
                     }

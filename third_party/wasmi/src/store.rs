@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use wasmi::{
     CompilationMode, Config, CustomFuelCosts, Engine, Error, Extern, ExternType, Func, Instance, Linker, Memory,
-    Module, ResourceLimiter, Store,
+    Module, ResourceLimiter, Store, StoreContextMut,
 };
 use wasmi_core::LimiterError;
 
@@ -206,6 +206,14 @@ pub struct Data {
     pub waited: Value,          // what a host function that waits will have given
 }
 
+/// Asks the host for more fuel; whether there is enough to go on.
+#[cold]
+pub fn refill(store: &mut StoreContextMut<'_, Data>, needed: u64) -> bool {
+    let host = store.data().host;
+    let fuel = unsafe { (host.refill)(host.context, needed, store.get_fuel().unwrap_or(0)) };
+    fuel >= needed && store.set_fuel(fuel).is_ok()
+}
+
 pub struct GuestStore {
     pub store: Store<Data>,
     shared: Arc<Shared>,
@@ -226,17 +234,6 @@ impl GuestStore {
 
     pub fn set_fuel(&mut self, fuel: u64) {
         let _ = self.store.set_fuel(fuel); // every engine here counts fuel
-    }
-
-    /// Asks the host for more; whether there is enough to go on.
-    pub fn refill(&mut self, needed: u64) -> bool {
-        let host = self.store.data().host;
-        let fuel = unsafe { (host.refill)(host.context, needed, self.fuel()) };
-        if fuel < needed {
-            return false;
-        }
-        self.set_fuel(fuel);
-        true
     }
 
     pub fn instantiate(&mut self, linker: &GuestLinker) -> Result<(Instance, Option<Func>), Failure> {
