@@ -15,7 +15,10 @@ std::string loader_reason() {
 }  // namespace
 
 std::filesystem::path engine_library(const std::filesystem::path& folder, std::string_view engine) {
-  return folder / fmt::format("libseam_{}.so", engine);
+  std::string file = "libseam_";
+  file += engine;
+  file += ".so";
+  return folder / file;
 }
 
 Outcome<SharedLibrary> SharedLibrary::open(const std::filesystem::path& file) {
