@@ -38,7 +38,7 @@ cp "$here/Cargo.toml" "$here/Cargo.lock" "$work/seam/"
 cp "$here"/src/*.rs "$work/seam/src/"
 # What Cargo.lock does not name with this checksum is not taken.
 fetched=$("$cargo" metadata --locked --format-version 1 --manifest-path "$work/seam/Cargo.toml" |
-          grep -o '"manifest_path":"[^"]*/wasmi-[0-9.]*/Cargo.toml"' | cut -d'"' -f4)
+          grep -oE '"manifest_path":"[^"]*/wasmi(-[0-9.]+)?/Cargo.toml"' | cut -d'"' -f4)
 cp -r "$(dirname "$fetched")" "$work/wasmi"
 patch -d "$work/wasmi" -p1 -s --fuzz=0 < "$here/wasmi.patch" || {
   echo "wasmi: wasmi.patch does not fit $(basename "$(dirname "$fetched")"): make it anew for that version (ADR 21)" >&2

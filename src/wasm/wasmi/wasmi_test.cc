@@ -96,6 +96,46 @@ TEST(Wasmi, TenThousandFramesFit) {
       TrapKind::kStackOverflow);
 }
 
+// Host functions of few, of many, and of very many params go three ways.
+TEST(Wasmi, HostFunctionsTakeAnyNumberOfParams) {
+  using I32 = std::int32_t;
+  HostModule host;
+  host.add("env", "none", [](HostCall&) { return std::int64_t{-2}; });
+  host.add("env", "four", [](HostCall&, I32 a, std::int64_t b, float c, double d) {
+    return static_cast<float>(a + static_cast<double>(b) + c + d);
+  });
+  host.add("env", "five", [](HostCall&, float a, I32 b, I32 c, double d, I32 e) -> Outcome<I32> {
+    return static_cast<I32>(a + d) * 1000 + b * 100 + c * 10 + e;
+  });
+  host.add("env", "more",
+           [](HostCall&, I32 a, I32 b, I32 c, I32 d, I32 e, I32 f, I32 g, I32 h, I32 i, I32 j,
+              I32 k, I32 l, I32 m, I32 n, I32 o, I32 p,
+              I32 q) { return a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + p - q; });
+  const auto module = compile(R"((module
+    (import "env" "none" (func $none (result i64)))
+    (import "env" "four" (func $four (param i32 i64 f32 f64) (result f32)))
+    (import "env" "five" (func $five (param f32 i32 i32 f64 i32) (result i32)))
+    (import "env" "more" (func $more (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32
+      i32 i32 i32 i32 i32) (result i32)))
+    (func (export "none") (result i64) (i64.add (call $none) (i64.const 1)))
+    (func (export "four") (param i32) (result f32) (f32.add (f32.const 0.5)
+      (call $four (local.get 0) (i64.const -9000000000) (f32.const 1.5) (f64.const -0.25))))
+    (func (export "five") (param i32) (result i64) (i64.extend_i32_s
+      (call $five (f32.const -7) (local.get 0) (i32.const 2) (f64.const 1) (i32.const 3))))
+    (func (export "more") (param i32) (result i64) (i64.extend_i32_u (call $more
+      (i32.const 1) (i32.const 2) (i32.const 3) (i32.const 4) (i32.const 5) (i32.const 6)
+      (i32.const 7) (i32.const 8) (i32.const 9) (i32.const 10) (i32.const 11) (i32.const 12)
+      (i32.const 13) (i32.const 14) (i32.const 15) (i32.const 16) (local.get 0))))))");
+  const auto both = *runtime().instantiate_with_host(*module, host, {});
+  const auto call = [&]<class R>(R, const char* name, auto... args) {
+    return *both.instance->function(name)->template call<R>(Deadline::never(), args...);
+  };
+  EXPECT_EQ(call(std::int64_t{}, "none"), -1);
+  EXPECT_EQ(call(float{}, "four", -5), -9000000004.0F + 0.5F);
+  EXPECT_EQ(call(std::int64_t{}, "five", -1), -6000 - 100 + 20 + 3);
+  EXPECT_EQ(call(std::int64_t{}, "more", 137), std::int64_t{0xffffffff});
+}
+
 // Goal: a call from within a host function runs on another stack than the guest that called it.
 // Method: two linked instances, hence one store; each level of the first has values on its stack
 // while the second runs, deeper than the stack that a store keeps, and one of its calls traps.

@@ -10,8 +10,8 @@
 use std::mem::{size_of, transmute};
 
 use wasmi::{
-    Error, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, TypedFunc, Val, ValType, WasmParams,
-    WasmResults,
+    Error, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, TypedFunc, Val, ValType,
+    WasmParams, WasmResults,
 };
 
 use crate::error::{ErrorOut, Failure, Status, Stop, guard};
@@ -47,7 +47,7 @@ pub struct Entry {
 
 /// What is left of a cell that holds a number of 32 bits, if bit `i` of `narrow` says so.
 #[inline(always)]
-fn trimmed(cell: u64, narrow: u64, i: u32) -> u64 {
+pub fn trimmed(cell: u64, narrow: u64, i: u32) -> u64 {
     cell & (u64::MAX >> (((narrow >> i) & 1) * 32))
 }
 
@@ -113,14 +113,11 @@ unsafe extern "C" fn enter<P: Params, R: Results>(
     unsafe {
         guard(error, || {
             let mut stopped = false;
-            let called = typed::<P, R>(func).call_refilled(
-                &mut (*store).store,
-                P::read(slots, narrow),
-                |mut store, needed| {
+            let called =
+                typed::<P, R>(func).call_refilled(&mut (*store).store, P::read(slots, narrow), |mut store, needed| {
                     stopped = !refill(&mut store, needed);
                     !stopped
-                },
-            );
+                });
             match called {
                 Ok(results) => {
                     results.write(slots, narrow);
@@ -170,11 +167,11 @@ unsafe extern "C" fn enter_untyped(
     }
 }
 
-fn is_number(ty: ValType) -> bool {
+pub fn is_number(ty: ValType) -> bool {
     matches!(ty, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64)
 }
 
-fn narrow_bits(types: &[ValType]) -> u64 {
+pub fn narrow_bits(types: &[ValType]) -> u64 {
     types.iter().enumerate().fold(0, |bits, (i, ty)| bits | (u64::from(matches!(ty, ValType::I32 | ValType::F32)) << i))
 }
 

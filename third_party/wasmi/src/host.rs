@@ -1,17 +1,18 @@
 //! Host functions.
 //!
-//! wasmi takes a host function as a Rust closure with the types of its signature, or as one over lists of `Val`, which
-//! copies such a list to the heap on each call. The host's signatures are only known when a module is linked, so a closure
-//! is made here for each that is likely: all of up to three numbers, those of integers up to four, and those of WASI. The
-//! rest goes the slow way.
+//! wasmi takes a host function as a Rust closure with the types of its signature, which are only known when a module is
+//! linked, or as one over lists of `Val`, which copies such a list to the heap on each call. A function of numbers is
+//! taken as a third kind, which wasmi.patch adds: one over the cells of the guest's stack, 64 bits for each number. What
+//! has vectors, references or very many params goes the way of `Val`.
 
 use std::ffi::c_void;
 
-use wasmi::{Caller, Error, F32, F64, FuncType, Linker, Val, ValType};
+use wasmi::{Caller, Error, FuncType, Linker, Val};
 
+use crate::call::{is_number, narrow_bits, trimmed};
 use crate::error::{Status, Stop};
 use crate::store::Data;
-use crate::value::{Slot, Value, from_val, to_val};
+use crate::value::{Value, from_val, to_val};
 
 pub type Callback = unsafe extern "C" fn(
     function: *const c_void,
@@ -41,7 +42,7 @@ fn end(caller: &mut Caller<'_, Data>, status: Status, given: Value) -> Error {
 
 impl HostFunction {
     #[inline(always)]
-    fn invoke<const N: usize>(self, mut caller: Caller<'_, Data>, slots: &mut [Value; N]) -> Result<(), Error> {
+    fn invoke(self, mut caller: Caller<'_, Data>, slots: &mut [Value]) -> Result<(), Error> {
         let context = caller.data().host.context;
         let status = unsafe { (self.callback)(self.function, context, &raw mut caller, slots.as_mut_ptr()) };
         match status {
@@ -71,144 +72,49 @@ impl HostFunction {
         }
         Ok(())
     }
-}
 
-struct Definition<'a> {
-    linker: &'a mut Linker<Data>,
-    module: &'a str,
-    name: &'a str,
-    results: &'a [ValType],
-    host: HostFunction,
-}
-
-macro_rules! wrap {
-    ($definition:expr, $($name:ident: $ty:ty),*) => {{
-        let definition = $definition;
-        let host = definition.host;
-        macro_rules! with_result {
-            ($result:ty) => {
-                definition.linker.func_wrap(definition.module, definition.name,
-                    #[allow(unused_mut, unused_assignments, unused_variables, non_snake_case)]
-                    move |caller: Caller<'_, Data>, $($name: $ty),*| -> Result<$result, Error> {
-                        const NAMES: &[&str] = &[$(stringify!($name)),*];
-                        const COUNT: usize = NAMES.len();
-                        let mut slots = [Value::default(); if COUNT == 0 { 1 } else { COUNT }];
-                        let mut i = 0;
-                        $($name.put(&mut slots[i]); i += 1;)*
-                        host.invoke(caller, &mut slots)?;
-                        Ok(<$result>::take(&slots[0]))
-                    })
-            };
-        }
-        match definition.results {
-            [] => definition.linker.func_wrap(definition.module, definition.name,
-                #[allow(unused_mut, unused_assignments, unused_variables, non_snake_case)]
-                move |caller: Caller<'_, Data>, $($name: $ty),*| -> Result<(), Error> {
-                    const NAMES: &[&str] = &[$(stringify!($name)),*];
-                        const COUNT: usize = NAMES.len();
-                    let mut slots = [Value::default(); if COUNT == 0 { 1 } else { COUNT }];
-                    let mut i = 0;
-                    $($name.put(&mut slots[i]); i += 1;)*
-                    host.invoke(caller, &mut slots)
-                }),
-            [ValType::I32] => with_result!(i32),
-            [ValType::I64] => with_result!(i64),
-            [ValType::F32] => with_result!(F32),
-            [ValType::F64] => with_result!(F64),
-            _ => return false,
-        }
-        .is_ok()
-    }};
-}
-
-// Each takes the next parameter's type from the list, until there is none.
-fn define3<A: Slot, B: Slot, C: Slot>(definition: Definition<'_>) -> bool {
-    wrap!(definition, a: A, b: B, c: C)
-}
-
-macro_rules! next {
-    ($name:ident, $next:ident, $($var:ident: $ty:ident),*) => {
-        fn $name<$($ty: Slot),*>(definition: Definition<'_>, rest: &[ValType]) -> bool {
-            match rest {
-                [] => wrap!(definition, $($var: $ty),*),
-                [ValType::I32, rest @ ..] => $next::<$($ty,)* i32>(definition, rest),
-                [ValType::I64, rest @ ..] => $next::<$($ty,)* i64>(definition, rest),
-                [ValType::F32, rest @ ..] => $next::<$($ty,)* F32>(definition, rest),
-                [ValType::F64, rest @ ..] => $next::<$($ty,)* F64>(definition, rest),
-                _ => false,
+    /// The host function over the cells of at most `N` params and results, all of them numbers.
+    fn of_cells<const N: usize>(
+        self,
+        ty: &FuncType,
+    ) -> impl Fn(Caller<'_, Data>, &mut [u64]) -> Result<(), Error> + use<N> {
+        let (params, results) = (ty.params().len(), ty.results().len());
+        assert!(params <= N && results <= N && N <= 32);
+        let narrow = narrow_bits(ty.params()) | (narrow_bits(ty.results()) << 32);
+        move |caller, cells| {
+            let mut slots = [Value::default(); N];
+            for (i, (slot, cell)) in slots.iter_mut().zip(&cells[..params]).enumerate() {
+                slot.low = trimmed(*cell, narrow, i as u32);
             }
+            self.invoke(caller, &mut slots)?;
+            for (i, (slot, cell)) in slots.iter().zip(&mut cells[..results]).enumerate() {
+                *cell = trimmed(slot.low, narrow, 32 + i as u32);
+            }
+            Ok(())
         }
-    };
-}
-
-fn last<A: Slot, B: Slot, C: Slot>(definition: Definition<'_>, rest: &[ValType]) -> bool {
-    rest.is_empty() && define3::<A, B, C>(definition)
-}
-next!(define2, last, a: A, b: B);
-next!(define1, define2, a: A);
-next!(define0, define1,);
-
-fn define4<A: Slot, B: Slot, C: Slot, D: Slot>(definition: Definition<'_>) -> bool {
-    wrap!(definition, a: A, b: B, c: C, d: D)
-}
-
-macro_rules! of_integers {
-    ($definition:expr, [$($done:ty),*], ) => { define4::<$($done),*>($definition) };
-    ($definition:expr, [$($done:ty),*], $head:expr $(, $tail:expr)*) => {
-        match $head {
-            ValType::I32 => of_integers!($definition, [$($done,)* i32], $($tail),*),
-            ValType::I64 => of_integers!($definition, [$($done,)* i64], $($tail),*),
-            _ => false,
-        }
-    };
-}
-
-fn define_four(definition: Definition<'_>, types: [ValType; 4]) -> bool {
-    match types {
-        [a, b, c, d] => match a {
-            ValType::I32 => of_integers!(definition, [i32], b, c, d),
-            ValType::I64 => of_integers!(definition, [i64], b, c, d),
-            _ => false,
-        },
-    }
-}
-
-/// More than four: those of WASI preview 1, and up to eight i32.
-fn define_many(definition: Definition<'_>, types: &[ValType]) -> bool {
-    use ValType::{I32, I64};
-    match types {
-        [I32, I32, I32, I32, I32] => wrap!(definition, a: i32, b: i32, c: i32, d: i32, e: i32),
-        [I32, I32, I32, I64, I32] => wrap!(definition, a: i32, b: i32, c: i32, d: i64, e: i32),
-        [I32, I32, I32, I32, I32, I32] => wrap!(definition, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32),
-        [I32, I32, I32, I32, I32, I32, I32] => {
-            wrap!(definition, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32, g: i32)
-        }
-        [I32, I32, I32, I32, I64, I64, I32] => {
-            wrap!(definition, a: i32, b: i32, c: i32, d: i32, e: i64, f: i64, g: i32)
-        }
-        [I32, I32, I32, I32, I32, I32, I32, I32] => {
-            wrap!(definition, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32, g: i32, h: i32)
-        }
-        [I32, I32, I32, I32, I32, I64, I64, I32, I32] => {
-            wrap!(definition, a: i32, b: i32, c: i32, d: i32, e: i32, f: i64, g: i64, h: i32, i_: i32)
-        }
-        _ => false,
     }
 }
 
 /// Offers `host` under a name.
 pub fn define(linker: &mut Linker<Data>, module: &str, name: &str, ty: FuncType, host: HostFunction) {
-    let definition = Definition { linker: &mut *linker, module, name, results: ty.results(), host };
-    let typed = match ty.params() {
-        params @ ([] | [_] | [_, _] | [_, _, _]) => define0(definition, params),
-        [a, b, c, d] => define_four(definition, [*a, *b, *c, *d]),
-        params => define_many(definition, params),
+    let numbers = ty.params().iter().chain(ty.results()).copied().all(is_number);
+    let slots = if numbers { ty.params().len().max(ty.results().len()) } else { usize::MAX };
+    // Shadowing is allowed: none of these can fail.
+    let _ = match slots {
+        0..=4 => {
+            let function = host.of_cells::<4>(&ty);
+            linker.func_cells(module, name, ty, function)
+        }
+        5..=16 => {
+            let function = host.of_cells::<16>(&ty);
+            linker.func_cells(module, name, ty, function)
+        }
+        _ => {
+            let types = ty.clone();
+            let function = move |caller: Caller<'_, Data>, params: &[Val], results: &mut [Val]| {
+                host.invoke_untyped(caller, &types, params, results)
+            };
+            linker.func_new(module, name, ty, function)
+        }
     };
-    if !typed {
-        let types = ty.clone();
-        let function = move |caller: Caller<'_, Data>, params: &[Val], results: &mut [Val]| {
-            host.invoke_untyped(caller, &types, params, results)
-        };
-        let _ = linker.func_new(module, name, ty, function); // shadowing is allowed: it cannot fail
-    }
 }

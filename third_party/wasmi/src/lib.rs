@@ -98,6 +98,9 @@ unsafe extern "C" fn module_new(
     module: *mut *mut GuestModule,
     error: *mut ErrorOut,
 ) -> Status {
+    // What a panic says goes into its error; it is not the library's to print.
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| std::panic::set_hook(Box::new(|_| ())));
     unsafe {
         guard(error, || {
             module.write(Box::into_raw(Box::new(GuestModule::new(bytes(data, size))?)));
@@ -435,8 +438,5 @@ static API: Api = Api {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn seam_wasmi() -> *const Api {
-    // What a panic says goes into its error; it is not the library's to print.
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| std::panic::set_hook(Box::new(|_| ())));
     &API
 }

@@ -69,26 +69,3 @@ pub fn from_val(store: impl AsContext, val: &Val) -> Value {
         }
     }
 }
-
-/// A number that a host function takes or gives.
-pub trait Slot: wasmi::WasmTy + Copy {
-    fn put(self, slot: &mut Value);
-    fn take(slot: &Value) -> Self;
-}
-
-macro_rules! slot {
-    ($ty:ty, $put:expr, $take:expr) => {
-        impl Slot for $ty {
-            fn put(self, slot: &mut Value) {
-                slot.low = $put(self);
-            }
-            fn take(slot: &Value) -> Self {
-                $take(slot.low)
-            }
-        }
-    };
-}
-slot!(i32, |n: i32| u64::from(n as u32), |low| low as i32);
-slot!(i64, |n: i64| n as u64, |low| low as i64);
-slot!(F32, |n: F32| u64::from(n.to_bits()), |low| F32::from_bits(low as u32));
-slot!(F64, |n: F64| n.to_bits(), F64::from_bits);
