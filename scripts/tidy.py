@@ -60,7 +60,7 @@ def main():
             entries[path] = entry
     for path in wanted - entries.keys():
         print(f"tidy FAILED {path}: build/release compiles no such file")
-    tool = "clang-tidy-19"
+    tool = ROOT / "build/tools/clang-tidy/bin/clang-tidy"
     common = (ROOT / ".clang-tidy").read_bytes() + subprocess.check_output([tool, "--version"])
     options.cache.mkdir(parents=True, exist_ok=True)
     (options.cache / "compile_commands.json").write_text(json.dumps(database))

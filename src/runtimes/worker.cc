@@ -41,7 +41,6 @@ std::string_view view(const std::array<char, kSize>& bytes) {
 Worker::Worker(EventLoop& loop, process::SpawnedWorker process, const WorkerKind& kind,
                WorkerOwner& owner)
     : started_at(MonotonicClock::now()),
-      loop_(loop),
       process_(std::move(process)),
       kind_(kind),
       owner_(owner),

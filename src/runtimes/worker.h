@@ -162,7 +162,6 @@ class Worker final : process::FrameReceiver {
   void nonsense(std::string what);
   void done();
 
-  EventLoop& loop_;
   process::SpawnedWorker process_;
   const WorkerKind& kind_;
   WorkerOwner& owner_;
