@@ -3,7 +3,11 @@ include(GNUInstallDirs)
 install(TARGETS seam)
 install(FILES README.md CHANGELOG.md SECURITY.md deploy/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
-install(FILES deploy/seam.yaml DESTINATION /etc/seam)
+# In /etc for a prefix /usr or /usr/local, where the service reads it, and else below the prefix like the rest.
+install(CODE "
+  string(REGEX REPLACE \"/usr(/local)?/*$\" \"\" root \"\${CMAKE_INSTALL_PREFIX}\")
+  file(INSTALL ${CMAKE_SOURCE_DIR}/deploy/seam.yaml DESTINATION \${root}/etc/seam)
+")
 # The engines that are libraries of their own: the program looks for them beside its folder.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/build/lib/seam/engines/ DESTINATION lib/seam/engines FILES_MATCHING PATTERN "*.so")
 # At install time, when the prefix is known.

@@ -244,7 +244,8 @@ CommandResult deploy(const Deployment& deployment, const Progress& say, const St
                       {.status = "unchanged", .version = *version}, style);
     }
   }
-  say(fmt::format("sending {} files, {}", packed->files, bytes_text(packed->content.size())));
+  say(fmt::format("sending {} file{}, {}", packed->files, packed->files == 1 ? "" : "s",
+                  bytes_text(packed->content.size())));
   const Result<http::ClientResponse> answer =
       http::fetch(put_request(url, project->manifest, packed->content));
   if (!answer) return unreachable(deployment, answer.error());

@@ -34,6 +34,14 @@ std::string show(const JsonTree& tree, const Style& style) {
   if (const auto routed = tree.member(0, "implementations")) {
     for (std::uint32_t i = *routed + 1; i < tree[*routed].end; i = tree[i].end) {
       rows.push_back({"  runtime", text_of(tree, i, "runtime")});
+      const std::string engine = text_of(tree, i, "engine");
+      const auto given = tree.member(i, "options");
+      const std::string fallback = given ? text_of(tree, *given, "fallback") : "";
+      if (!engine.empty()) rows.push_back({"  engine", engine});
+      if (!fallback.empty())
+        rows.push_back({"  fallback", fallback + ", where that cannot be loaded"});
+      if (given && text_of(tree, *given, "cacheable") == "true")
+        rows.push_back({"  cacheable", "yes: its results may be kept"});
       rows.push_back(
           {"  content", fmt::format("{} bytes, sha256 {}", text_of(tree, i, "content_bytes"),
                                     text_of(tree, i, "hash"))});

@@ -19,6 +19,7 @@
 #include "cli/wasm_guest.h"
 #include "cli/wasm_measure.h"
 #include "config/setting.h"
+#include "wasm/module_info.h"
 
 extern char** environ;
 
@@ -264,7 +265,20 @@ CommandResult wasm_compare(const Arguments& arguments, const CommandLineOptions&
   const Result<std::string_view> module = file->module();
   if (!module) return refuse(module.error());
   const auto choices = wanted(*guest);
-  if (!choices) return refuse({ErrorCode::kInvalidArgument, choices.error().message, {}});
+  if (!choices) return refuse({ErrorCode::kInvalidArgument, of_flags(choices.error().message), {}});
+  const std::string called = guest->invoke.empty() ? "_start" : guest->invoke;
+  const wasm::Outcome<wasm::ModuleInfo> info = wasm::read_module_info(*module);
+  if (info && info->find_export(called) == nullptr) {
+    return refuse(
+        {ErrorCode::kInvalidArgument,
+         fmt::format("{} exports no {}, so there is nothing to run on any engine. {}. What "
+                     "it exports: seam wasm inspect {}",
+                     guest->file, config::shown(called),
+                     guest->invoke.empty() ? "It is no command: name an export by --invoke"
+                                           : "Name another by --invoke",
+                     guest->file),
+         {}});
+  }
   const Result<std::string> input = input_of_guests();
   if (!input) return refuse(input.error());
 

@@ -79,9 +79,10 @@ std::optional<Value> parse(ValueType type, std::string_view text) {
 wasm::Outcome<std::vector<Value>> params_of(const std::string& name, const wasm::FunctionType& type,
                                             const std::vector<std::string>& args) {
   if (args.size() != type.params.size()) {
-    return wasm::fail(wasm::ErrorCode::kInvalidConfiguration,
-                      fmt::format("{} is {}: give it {} params, not {}.", name, to_string(type),
-                                  type.params.size(), args.size()));
+    return wasm::fail(
+        wasm::ErrorCode::kInvalidConfiguration,
+        fmt::format("{} is {}: give it {} param{}, not {}.", name, to_string(type),
+                    type.params.size(), type.params.size() == 1 ? "" : "s", args.size()));
   }
   std::vector<Value> slots(type.slots());
   for (std::size_t i = 0; i < args.size(); ++i) {
@@ -345,6 +346,12 @@ std::string render_results(const std::vector<TypedValue>& results) {
 
 std::string in_ms(nanoseconds time) {
   return fmt::format("{:.3f}", static_cast<double>(time.count()) / 1e6);
+}
+
+std::string of_flags(std::string_view message) {
+  const std::size_t end = std::min(message.find(':'), message.size());
+  const bool engine = message.substr(0, end).ends_with(".type");
+  return fmt::format("{}{}", engine ? "--engine" : "--mode", message.substr(end));
 }
 
 }  // namespace seam::cli

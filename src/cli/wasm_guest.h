@@ -35,6 +35,9 @@ struct GuestOptions {
   wasm::Limits limits;
 };
 
+// What is said of a key of runtime_config, as said of the flag that stands for it here.
+[[nodiscard]] std::string of_flags(std::string_view message);
+
 class GuestFlags {
  public:
   // What follows `--` among the arguments is the guest's; add() and options() come after.

@@ -64,7 +64,7 @@ CommandResult show(const std::string& file, const GuestEnd& end) {
 CommandResult run_file(const GuestOptions& guest, bool json) {
   const wasm::Engines& engines = wasm_engines();
   const auto choice = engines.choose(guest.engine, guest.mode);
-  if (!choice) return not_begun(choice.error().message);
+  if (!choice) return not_begun(of_flags(choice.error().message));
   const Result<WasmFile> file = read_wasm_file(guest.file);
   if (!file) return not_begun(file.error().message);
   const Result<std::string_view> bytes = file->module();

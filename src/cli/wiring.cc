@@ -54,11 +54,17 @@ Result<void> make_directory(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error)
-    return fail_errno(fmt::format("data: cannot make the directory {}", path.string()),
-                      error.value());
+    return fail_errno(
+        fmt::format("data: cannot make the directory {} (give one of yours by --data)",
+                    path.string()),
+        error.value());
   std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
   if (error)
-    return fail_errno(fmt::format("data: cannot set the mode of {}", path.string()), error.value());
+    return fail_errno(
+        fmt::format("data: {} is another user's, for its mode cannot be set (give one of "
+                    "yours by --data)",
+                    path.string()),
+        error.value());
   return {};
 }
 

@@ -86,8 +86,10 @@ Result<ResolvedName> RuntimeMap::resolve(std::string_view language_title) const 
                           rule.rule.runtime};
   }
   std::vector<std::string_view> known;
-  for (const CompiledRule& rule : rules_)
-    known.push_back(rule.pattern == nullptr ? rule.rule.prefix : rule.rule.pattern);
+  for (const CompiledRule& rule : rules_) {
+    const std::string_view begin = rule.pattern == nullptr ? rule.rule.prefix : rule.rule.pattern;
+    known.push_back(begin.starts_with('^') ? begin.substr(1) : begin);
+  }
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("unknown language '{}': a name begins with one of {}",
                           language_title.substr(0, dash), fmt::join(known, ", ")));

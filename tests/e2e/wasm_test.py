@@ -342,7 +342,7 @@ class Run(WasmTest):
         for arguments, words in (
             ((), "Give a file"),
             (("missing.wasm",), "missing.wasm: No such file"),
-            (("guest.wasm", "--engine", "wasmtim"), "runtime_config.type: \"wasmtim\" is no WebAssembly engine of this build. Give wasmtime"),
+            (("guest.wasm", "--engine", "wasmtim"), "--engine: \"wasmtim\" is no WebAssembly engine of this build. Give wasmtime"),
             (("guest.wasm", "--engine", "wasmtim"), "Did you mean wasmtime?"),
             (("guest.wasm", "--mode", "cranelft"), "Did you mean cranelift?"),
             (("guest.wasm", "--timeout-ms", "soon"), "--timeout-ms \"soon\": give a whole number from 1 on."),
@@ -414,7 +414,9 @@ class Compare(WasmTest):
 
     def test_mistakes(self):
         for arguments, words in (((), "Give a file"), (("math.wat", "--repeat", "0"), "--repeat \"0\": give a whole number from 1 to 10000."),
-                                 (("math.wat", "--engine", "v8"), "is no WebAssembly engine of this build")):
+                                 (("math.wat", "--engine", "v8"), '--engine: "v8" is no WebAssembly engine of this build'),
+                                 (("math.wat",), "exports no _start, so there is nothing to run on any engine. It is no command"),
+                                 (("math.wat", "--invoke", "subtract"), "math.wat exports no subtract")):
             self.assertIn(words, self.seam("compare", *arguments, code=2)[1])
 
 

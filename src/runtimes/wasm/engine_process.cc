@@ -96,8 +96,12 @@ Task<Result<std::string>> engine_version(EngineProcess process, process::Spawner
                    fmt::format("its process did not answer within {} s", kWorkerStartMax.count()));
   }
   if (WIFEXITED(exit.status) && WEXITSTATUS(exit.status) == 0) co_return said;
-  if (WIFEXITED(exit.status) && WEXITSTATUS(exit.status) == kEngineNotLoaded && !said.empty())
+  if (WIFEXITED(exit.status) && WEXITSTATUS(exit.status) == kEngineNotLoaded && !said.empty()) {
+    // It says where the process saw the library; who reads this knows the folder by its own name.
+    if (const std::size_t at = said.find(kLibrariesInside); at != std::string::npos)
+      said.replace(at, std::string_view(kLibrariesInside).size(), process.library_folder);
     co_return fail(ErrorCode::kFailedPrecondition, std::move(said));
+  }
   co_return fail(
       ErrorCode::kFailedPrecondition,
       fmt::format("its process {}; it wrote: {}", describe_exit(exit), printable_tail(said)));
