@@ -17,7 +17,7 @@ namespace seam::bench {
 namespace {
 
 struct WasmiLibrary {
-  void* (*start)() = nullptr;
+  void* (*start)(bool interruptible) = nullptr;
   void* (*finish)(void* engine, const char* small, std::size_t small_size, const char* larger,
                   std::size_t larger_size) = nullptr;
   std::uint64_t (*run)(void* subject, std::uint32_t operation, std::uint64_t times) = nullptr;
@@ -44,7 +44,8 @@ class WasmiDirect final : public Subject {
 
 class WasmiStarter final : public Starter {
  public:
-  explicit WasmiStarter(std::string file) : file_(std::move(file)) {}
+  WasmiStarter(std::string file, bool interruptible)
+      : file_(std::move(file)), interruptible_(interruptible) {}
 
   double start() override {
     const double begin = processor_ns();
@@ -60,7 +61,7 @@ class WasmiStarter final : public Starter {
     find(library_.run, "direct_run");
     find(library_.keep, "direct_keep");
     find(library_.end, "direct_end");
-    engine_ = library_.start();
+    engine_ = library_.start(interruptible_);
     return processor_ns() - begin;
   }
   std::unique_ptr<Subject> finish(const Guests& guests) override {
@@ -71,6 +72,7 @@ class WasmiStarter final : public Starter {
 
  private:
   std::string file_;
+  bool interruptible_;
   WasmiLibrary library_;
   void* engine_ = nullptr;
 };
@@ -180,7 +182,7 @@ class WazeroStarter final : public Starter {
 std::unique_ptr<Starter> wasmi_direct(const SubjectOptions& options) {
   const std::string file = options.direct_folder + "/libwasmi_direct.so";
   if (!std::filesystem::exists(file)) return nullptr;
-  return std::make_unique<WasmiStarter>(file);
+  return std::make_unique<WasmiStarter>(file, options.interruptible);
 }
 
 std::unique_ptr<Starter> wazero_direct(const SubjectOptions& options) {

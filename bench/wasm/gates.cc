@@ -11,12 +11,14 @@ namespace {
 constexpr double kCallGate = 1.05;
 constexpr double kStartUpGate = 1.20;
 constexpr double kMemoryGate = 1.10;
+constexpr double kInterruptibleGate = 1.30;
 
 struct Kind {
   Operation operation;
   std::string_view work;
   double gate;
   bool free_of_allocations = false;
+  bool interruptible = true;  // what it is compared with
 };
 
 constexpr Kind kKinds[] = {
@@ -28,6 +30,9 @@ constexpr Kind kKinds[] = {
     {Operation::kInstance, "instantiate, call, drop", kStartUpGate, false},
     {Operation::kCompile, "compile", kStartUpGate, false},
     {Operation::kLoad, "load compiled code", kStartUpGate, false},
+    {Operation::kLoop, "hot loop", kInterruptibleGate, false, false},
+    {Operation::kTightLoop, "hot loop of two additions", kInterruptibleGate, false, false},
+    {Operation::kCalls, "fib(27)", kInterruptibleGate, false, false},
 };
 
 double sample_of(const GateOptions& options, const Contest& contest, std::string_view what,
@@ -99,19 +104,23 @@ std::vector<Row> measure_gates(const Contest& contest, const Guests& guests,
     const std::unique_ptr<Starter> own = contest.direct(contest.options);
     if (own == nullptr) return {};
     const std::unique_ptr<Subject> direct = side(own);
+    SubjectOptions endless = contest.options;
+    endless.interruptible = false;
+    const std::unique_ptr<Subject> direct_endless = side(contest.direct(endless));
     const std::unique_ptr<Subject> of_ours = side(ours(contest.adapter, contest.options));
     const bool caches = contest.adapter.capabilities(contest.options.mode).code_cache;
     for (const Kind& kind : kKinds) {
       if (!options.work.empty() && options.work != kind.work) continue;
       if (kind.operation == Operation::kLoad && !caches) continue;
-      if (!direct->does(kind.operation)) continue;
+      Subject& other = kind.interruptible ? *direct : *direct_endless;
+      if (!other.does(kind.operation)) continue;
       const auto work = [&](Subject& subject) {
         return [&subject, operation = kind.operation](std::uint64_t times) {
           return subject.measure(operation, times);
         };
       };
       add(kind.work, "ns", kind.gate,
-          compare({.ours = work(*of_ours), .direct = work(*direct)}, options.effort));
+          compare({.ours = work(*of_ours), .direct = work(other)}, options.effort));
       if (kind.free_of_allocations && rows.back().comparison.allocations > 0)
         rows.back().verdict = Verdict::kFail;
     }

@@ -1,4 +1,5 @@
-// ./dev bench wasm: the gates of each engine, then the engines side by side on real programs.
+// ./dev bench wasm: the gates of each engine, how soon it stops a guest, then the engines side by
+// side on real programs.
 // bench/README.md says what is measured and how.
 #include <fmt/format.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include "contests.h"
 #include "programs.h"
+#include "stops.h"
 #include "wasm/wasmtime/wasmtime.h"
 
 namespace seam::bench {
@@ -33,6 +35,7 @@ struct Options {
   bool smoke = false;
   int blocks = 200;
   int samples = 15;
+  int stops = 40;
   std::uint32_t instances = kInstancesLive;
 };
 
@@ -53,14 +56,20 @@ bool wanted(const Options& options, std::string_view engine) {
          std::ranges::find(options.engines, engine) != options.engines.end();
 }
 
+std::vector<Contest> wanted_contests(const Options& options) {
+  std::vector<Contest> all =
+      contests({.mode = {}, .library_folder = options.libraries, .direct_folder = options.direct});
+  std::erase_if(all, [&](const Contest& contest) {
+    return !wanted(options, contest.adapter.name) ||
+           (!options.mode.empty() && contest.options.mode != options.mode);
+  });
+  return all;
+}
+
 std::vector<Row> all_gates(const Options& options, const std::string& program) {
   const Guests guests = guests_of(options);
-  const SubjectOptions common{
-      .mode = {}, .library_folder = options.libraries, .direct_folder = options.direct};
   std::vector<Row> rows;
-  for (const Contest& contest : contests(common)) {
-    if (!wanted(options, contest.adapter.name)) continue;
-    if (!options.mode.empty() && contest.options.mode != options.mode) continue;
+  for (const Contest& contest : wanted_contests(options)) {
     if (!options.sample.empty()) {
       fmt::print("{}\n", take_sample(contest, guests, options.sample, options.side == "ours",
                                      options.instances));
@@ -87,14 +96,27 @@ int run(Options options, const std::string& program) {
   if (options.smoke) {
     options.blocks = std::min(options.blocks, 3);
     options.samples = std::min(options.samples, 2);
+    options.stops = std::min(options.stops, 2);
     options.instances = std::min(options.instances, 20U);
   }
+  const auto does = [&](std::string_view part) {
+    return options.only.empty() || options.only == part;
+  };
   std::vector<Row> rows;
-  if (options.only != "programs") rows = all_gates(options, program);
+  if (does("gates")) rows = all_gates(options, program);
   if (!options.sample.empty()) return 0;
   if (!rows.empty()) fmt::print("{}\n", table(rows));
+  std::vector<StopRow> stops;
+  if (does("stops")) {
+    stops.push_back(measure_machine(4 * options.stops));  // as many as of an engine
+    for (const Contest& contest : wanted_contests(options)) {
+      const std::vector<StopRow> of_this = measure_stops(contest, options.stops);
+      stops.insert(stops.end(), of_this.begin(), of_this.end());
+    }
+    fmt::print("{}\n", table(stops));
+  }
   std::vector<ProgramRow> programs;
-  if (options.only != "gates" && !options.programs.empty()) {
+  if (does("programs") && !options.programs.empty()) {
     std::vector<wasm::EngineAdapter> engines = adapters();
     std::erase_if(engines,
                   [&](const wasm::EngineAdapter& engine) { return !wanted(options, engine.name); });
@@ -105,12 +127,13 @@ int run(Options options, const std::string& program) {
   }
   if (!options.json_file.empty()) {
     std::ofstream file(options.json_file);
-    file << "{\"gates\": " << json(rows) << ",\n\"programs\": " << json(programs) << "}\n";
+    file << "{\"gates\": " << json(rows) << ",\n\"stops\": " << json(stops)
+         << ",\n\"programs\": " << json(programs) << "}\n";
     if (!file.flush()) throw std::runtime_error("cannot write " + options.json_file);
   }
   // A small size says nothing about time.
-  return !options.smoke && std::ranges::any_of(
-                               rows, [](const Row& row) { return row.verdict == Verdict::kFail; })
+  const auto failed = [](const auto& row) { return row.verdict == Verdict::kFail; };
+  return !options.smoke && (std::ranges::any_of(rows, failed) || std::ranges::any_of(stops, failed))
              ? 1
              : 0;
 }
@@ -124,8 +147,8 @@ int main(int argc, char** argv) {
       "What the seven interfaces cost over each engine's own API, and the engines side by side.");
   app.add_option("--engine", options.engines, "only these engines");
   app.add_option("--mode", options.mode, "only this mode of them");
-  app.add_option("--only", options.only, "gates or programs")
-      ->check(CLI::IsMember({"gates", "programs"}));
+  app.add_option("--only", options.only, "gates, stops or programs")
+      ->check(CLI::IsMember({"gates", "stops", "programs"}));
   app.add_option("--libraries", options.libraries, "folder of the engines' shared libraries");
   app.add_option("--direct", options.direct, "folder of the libraries made for this benchmark");
   app.add_option("--programs", options.programs,
@@ -137,6 +160,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(3, 100'000));
   app.add_option("--samples", options.samples, "processes for start-up and for memory")
       ->check(CLI::Range(2, 1000));
+  app.add_option("--stops", options.stops, "calls of each guest that never ends")
+      ->check(CLI::Range(2, 100'000));
   app.add_option("--instances", options.instances, "that live at once for memory")
       ->check(CLI::Range(2, 100'000));
   app.add_flag("--smoke", options.smoke, "a small size, to see that it works; no gate is enforced");

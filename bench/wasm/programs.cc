@@ -38,12 +38,6 @@ std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-template <class T>
-T take(Outcome<T> outcome) {
-  if (!outcome) throw std::runtime_error(outcome.error().message);
-  return *std::move(outcome);
-}
-
 struct Run {
   std::string output;
   double ns = 0;

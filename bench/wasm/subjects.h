@@ -10,8 +10,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "measure.h"
@@ -29,7 +32,17 @@ enum class Operation : std::uint32_t {
   kCompile = 5,       // compile the larger module and drop it
   kLoad = 6,          // load it from its compiled form and drop it
   kCopy = 7,          // 64 KiB into the guest's memory and out of it
+  // hot_export(), by a deadline in an hour; by an engine's own API only with nothing to end it.
+  kLoop = 8,
+  kTightLoop = 9,
+  kCalls = 10,
 };
+
+[[nodiscard]] constexpr std::string_view hot_export(Operation operation) {
+  return operation == Operation::kLoop        ? "loop"
+         : operation == Operation::kTightLoop ? "tight"
+                                              : "calls";
+}
 
 struct Guests {
   std::string small;   // kGuest, as a module
@@ -39,7 +52,8 @@ struct Guests {
 inline constexpr std::size_t kCopyBytes = 64U << 10U;
 inline constexpr std::uint32_t kInstancesLive = 1000;
 
-// The guest of all but compiling: two pages of memory, a page of data.
+// The guest of all but compiling: two pages of memory, a page of data. Its loops go round a million
+// times; the first one works in the second page, which nothing else touches.
 inline constexpr std::string_view kGuest = R"((module
   (import "env" "count" (func $count (param i32) (result i32)))
   (memory (export "memory") 2)
@@ -47,7 +61,28 @@ inline constexpr std::string_view kGuest = R"((module
   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
   (func (export "once") (param i32) (result i32) (call $count (local.get 0)))
   (func (export "touch") (param i32) (result i32)
-    (i32.store (i32.const 2048) (local.get 0)) (i32.load (i32.const 2048)))))";
+    (i32.store (i32.const 2048) (local.get 0)) (i32.load (i32.const 2048)))
+  (func (export "loop") (result i32) (local $left i32) (local $at i32) (local $x i32)
+    (local.set $left (i32.const 1000000))
+    (loop $again
+      (local.set $at (i32.and (i32.shl (local.get $left) (i32.const 2)) (i32.const 0xffc)))
+      (local.set $x (i32.xor (local.get $x) (i32.load offset=65536 (local.get $at))))
+      (local.set $x (i32.add (local.get $x) (local.get $left)))
+      (i32.store offset=65536 (local.get $at) (local.get $x))
+      (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (local.get $x))
+  (func (export "tight") (result i32) (local $left i32) (local $sum i32)
+    (local.set $left (i32.const 1000000))
+    (loop $again
+      (local.set $sum (i32.add (local.get $sum) (local.get $left)))
+      (br_if $again (local.tee $left (i32.add (local.get $left) (i32.const -1)))))
+    (local.get $sum))
+  (func $fib (param i32) (result i32)
+    (if (result i32) (i32.lt_u (local.get 0) (i32.const 2))
+      (then (local.get 0))
+      (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                     (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+  (func (export "calls") (result i32) (call $fib (i32.const 27)))))";
 
 // Between the two halves of a copy, so that the compiler does not find that the second undoes
 // nothing.
@@ -86,7 +121,17 @@ struct SubjectOptions {
   std::string library_folder;
   std::string direct_folder = {};  // of what build_direct.sh has made
   std::uint32_t instances_max = 64;
+  // Of what is written on an engine's own API: whether a guest that runs can be ended. wazero's own
+  // never can: the way that it has for it costs a hot loop 17 times as much and more.
+  bool interruptible = true;
 };
+
+// What an engine gave. Throws std::runtime_error where it failed.
+template <class T>
+T take(wasm::Outcome<T> outcome) {
+  if (!outcome) throw std::runtime_error(outcome.error().message);
+  if constexpr (!std::is_void_v<T>) return *std::move(outcome);
+}
 
 // start() makes the engine and nothing else, and returns the nanoseconds of processor time that it
 // took; finish() makes the rest.

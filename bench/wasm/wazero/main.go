@@ -190,6 +190,13 @@ func (s *subject) run(operation int, times uint64) (sum uint64) {
 			copy(data, read)
 			sum += uint64(data[i%copyBytes])
 		}
+	case 8, 9, 10:
+		hot := s.live.ExportedFunction([]string{"loop", "tight", "calls"}[operation-8])
+		for range times {
+			var stack [1]uint64
+			must0(hot.CallWithStack(s.ctx, stack[:]))
+			sum += uint64(uint32(stack[0]))
+		}
 	default:
 		must0(fmt.Errorf("no operation %d", operation))
 	}

@@ -1,5 +1,5 @@
-//! The work of `subjects.h`, as a host in Rust would write it on wasmi: fuel for interruption, the same limits, lazy
-//! translation. A failure ends the process with a panic's message.
+//! The work of `subjects.h`, as a host in Rust would write it on wasmi: fuel for interruption unless none is wanted, the
+//! same limits, lazy translation. A failure ends the process with a panic's message.
 
 use std::slice;
 use std::time::{Duration, Instant};
@@ -61,10 +61,10 @@ pub struct Subject {
     kept: Vec<Live>,
 }
 
-fn new_engine() -> Engine {
+fn new_engine(interruptible: bool) -> Engine {
     let mut config = Config::default();
     config
-        .consume_fuel(true)
+        .consume_fuel(interruptible)
         .fuel_cost(CustomFuelCosts {
             bytes_copied_per_fuel: 64,
             fuel_per_bytes_translated: 0,
@@ -79,7 +79,7 @@ fn new_engine() -> Engine {
 fn instantiate(engine: &Engine, module: &Module, linker: &Linker<State>) -> Live {
     let mut store = Store::new(engine, State { data: Data { sum: 0 }, limits: Limits });
     store.limiter(|state| &mut state.limits);
-    store.set_fuel(FUEL).expect("fuel");
+    let _ = store.set_fuel(FUEL); // an engine without interruption has none
     let instance = linker.instantiate_and_start(&mut store, module).expect("instance");
     Live { store, instance }
 }
@@ -174,6 +174,14 @@ impl Subject {
                     sum += u64::from(bytes[i as usize % COPY_BYTES]);
                 }
             }
+            // Without fuel: the engine is one without interruption.
+            8..=10 => {
+                let name = ["loop", "tight", "calls"][operation as usize - 8];
+                let hot = self.live.instance.get_typed_func::<(), i32>(&*store, name).expect("hot");
+                for _ in 0..times {
+                    sum += u64::from(hot.call(&mut *store, ()).expect("hot") as u32);
+                }
+            }
             _ => panic!("no such operation"),
         }
         sum
@@ -181,8 +189,8 @@ impl Subject {
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn direct_start() -> *mut Engine {
-    Box::into_raw(Box::new(new_engine()))
+pub extern "C" fn direct_start(interruptible: bool) -> *mut Engine {
+    Box::into_raw(Box::new(new_engine(interruptible)))
 }
 
 /// # Safety
