@@ -1,7 +1,7 @@
 // One call: where its time went, what it was called with, what it answered, what it printed.
 import {callOf} from "./api.js";
 import {outcome} from "./calls.js";
-import {address, block, bytes, copyButton, facts, fill, functionLink, h, milliseconds, moment} from "./view.js";
+import {address, block, bytes, copyButton, facts, fill, functionOfCall, h, milliseconds, moment} from "./view.js";
 
 const LINES_SHOWN = 1000;
 const CHARACTERS_SHOWN = 2000;  // of one line
@@ -62,11 +62,11 @@ export async function callPage(main, {of: id}, signal, ready) {
   const {runtime_metrics: measured} = record;
   const kept = (text) => (new TextEncoder().encode(text).length >= 4000 ? h("p", {class: "hint"}, "Only the first 4 KiB are kept.") : null);
   fill(main,
-    h("h1", {tabindex: -1}, "Call of ", functionLink(record.language_title)),
+    h("h1", {tabindex: -1}, "Call of ", functionOfCall(record)),
     h("p", {class: "lead"}, outcome(record), `, ${record.status_code}, in ${milliseconds(record.duration_ms)}, started `, moment(record.started_at, {precise: true})),
     stagesOf(record) ?? h("p", {class: "empty"}, record.cached ? "Nothing ran: a kept result, or the run of an equal call, answered." : "It did not reach a worker."),
     record.error ? h("section", {}, h("h2", {}, "Error"), h("div", {class: "notice bad"},
-      h("p", {}, h("strong", {}, record.error.code), " ", record.error.message),
+      h("p", {}, h("strong", {}, record.error.code), ": ", record.error.message),
       record.error.stack_trace ? h("pre", {tabindex: 0, "aria-label": "Stack"}, record.error.stack_trace) : null)) : null,
     h("div", {class: "columns even"},
       h("section", {}, h("h2", {}, "Params"), block("Params", record.request_payload), kept(record.request_payload)),
@@ -75,7 +75,7 @@ export async function callPage(main, {of: id}, signal, ready) {
       measured?.log_bytes_dropped > 0 ? h("p", {class: "hint"}, `${bytes(measured.log_bytes_dropped)} more were printed and not kept: the function's log_bytes_max.`) : null),
     h("section", {}, h("h2", {}, "More"), facts([
       ["Call", [h("code", {}, record.call_id), " ", copyButton("Copy", record.call_id)]],
-      ["Function", functionLink(record.language_title)],
+      ["Function", functionOfCall(record)],
       ["Version", record.version ?? "a session's own script"],
       ["Session", record.session && h("a", {href: address("calls", "", {session: record.session})}, h("code", {}, record.session))],
       ["User", record.user_id], ["Client", record.client_ip],

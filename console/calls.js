@@ -1,11 +1,11 @@
 // The records of calls, newest first.
 import {callsOf, functionsPage} from "./api.js";
 import {poll} from "./live.js";
-import {address, fill, functionLink, h, milliseconds, moment, table} from "./view.js";
+import {address, fill, functionOfCall, h, milliseconds, moment, table} from "./view.js";
 
 const EVERY_MS = 3000;
 const ON_A_PAGE = 50;
-const STATUSES = [["", "all"], ["ok", "ok"], ["error", "errors"], ...["RUNTIME_ERROR", "TIMEOUT", "INVALID_PARAMS", "INVALID_REQUEST", "UNAVAILABLE", "INTERNAL_ERROR"].map((code) => [code, code])];
+const STATUSES = [["", "all"], ["ok", "ok"], ["error", "errors"], ...["RUNTIME_ERROR", "TIMEOUT", "INVALID_REQUEST", "UNAVAILABLE", "INTERNAL_ERROR"].map((code) => [code, code])];
 export const SINCE = [["", "ever"], ["5m", "5 minutes"], ["15m", "15 minutes"], ["1h", "an hour"], ["24h", "a day"], ["7d", "7 days"]];
 
 export function outcome(call) {
@@ -16,7 +16,7 @@ export function outcome(call) {
 export function callsTable(rows, empty, {named = true} = {}) {
   return table("Calls", [
     {title: "Started", cell: (c) => h("a", {href: address("calls", c.call_id)}, moment(c.started_at, {precise: true}))},
-    ...(named ? [{title: "Function", cell: (c) => functionLink(c.language_title)}] : []),
+    ...(named ? [{title: "Function", cell: functionOfCall}] : []),
     {title: "Version", number: true, cell: (c) => c.version ?? "script"},
     {title: "Outcome", cell: outcome},
     {title: "Status", number: true, cell: (c) => c.status_code},

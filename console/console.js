@@ -73,7 +73,8 @@ async function show({focus}) {
     if (signal.aborted) return;
     waiting = error instanceof Gone;
     document.title = "Seam";
-    fill(main, h("h1", {tabindex: -1}, waiting ? "No server" : error.status === 404 ? "Not found" : error.unknown ? "No such page" : "That did not work"),
+    const lost = at.page === "functions" && at.of !== null && (error.status === 404 || error.status === 400);  // 400: no name that a function can have
+    fill(main, h("h1", {tabindex: -1}, waiting ? "No server" : lost ? "No such function" : error.status === 404 ? "Not found" : error.unknown ? "No such page" : "That did not work"),
       notice(waiting ? "The server does not answer. Start it with seam serve; this page comes back by itself."
         : error.message, !waiting),
       h("p", {}, h("a", {href: "#/functions"}, "All functions")));

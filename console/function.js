@@ -4,7 +4,7 @@ import {callsTable} from "./calls.js";
 import {checked, jsonEditor} from "./editor.js";
 import {poll, ratesOf} from "./live.js";
 import {Runner} from "./runner.js";
-import {address, block, bytes, chart, failure, figures, fill, h, milliseconds, moment, rate, sure, table} from "./view.js";
+import {address, block, bytes, chart, failure, figures, fill, h, milliseconds, moment, noChart, rate, sure, table} from "./view.js";
 
 const CALLS_EVERY_MS = 5000;
 
@@ -92,7 +92,8 @@ export async function functionPage(main, {of: title, query}, signal, ready) {
           h("label", {}, "Version", which), runner.button(run, "Call"), h("span", {class: "hint"}, "Ctrl+Enter calls."))),
         answer)),
     h("section", {}, h("h2", {}, "Last calls"), last, h("p", {}, h("a", {href: address("calls", "", {function: title})}, "All its calls"), " · ",
-      h("a", {href: address("logs", "", {function: title, since: "15m"})}, "Its log, as it comes"))),
+      h("a", {href: address("logs", "", {function: title, since: "15m"})}, "Its log, as it comes")),
+      h("p", {class: "hint"}, "A call that is refused before it runs, as by the schema, counts above and leaves no record here.")),
     examples(found.examples ?? [], (given) => {
       params.value = JSON.stringify(given, null, 2);
       params.focus();
@@ -125,14 +126,17 @@ function drawLive(live, rates, title) {
     {label: `Calls and errors of ${title} a second over the last three minutes; now ${rate(now?.rate)} and ${rate(now?.errors)}`, least: 1});
   const latency = chart(times, [{kind: "main", values: course.map((each) => each.p50)}, {kind: "other", values: course.map((each) => each.p99)}],
     {label: `Latency over the last three minutes; median now ${milliseconds(now?.p50)}, 99th percentile ${milliseconds(now?.p99)}`, least: 1});
+  // Before the second look, and of what shares a series, nothing is known.
+  const nothing = now === null ? "…" : now.rate === null ? "–" : now.calls === 0 ? "No calls yet." : "No calls while this page was looked at.";
+  const drawn = ({svg}, line) => (now?.calls > 0 && course.some((each) => each[line] > 0) ? svg : noChart(nothing));
   fill(live,
     figures([
       ["Calls/s", rate(now?.rate), "over the last 10 seconds"], ["Errors/s", now?.errors ? h("span", {class: "bad"}, rate(now.errors)) : rate(now?.errors), "over the last 10 seconds"],
       ["p50", milliseconds(now?.p50), "over the last minute"], ["p99", milliseconds(now?.p99), "over the last minute"],
       ["Calls", now ? now.calls.toLocaleString("en") : "–", "since the server was started"]]),
     h("div", {class: "columns even"},
-      h("figure", {}, calls.svg, h("figcaption", {}, h("span", {}, h("i", {class: "key main"}), "calls, ", h("i", {class: "key bad"}), "errors a second, three minutes"), h("span", {}, `top ${rate(calls.most)}`))),
-      h("figure", {}, latency.svg, h("figcaption", {}, h("span", {}, h("i", {class: "key main"}), "p50, ", h("i", {class: "key other"}), "p99, three minutes"), h("span", {}, `top ${milliseconds(latency.most)}`)))));
+      h("figure", {}, drawn(calls, "rate"), h("figcaption", {}, h("span", {}, h("i", {class: "key main"}), "calls, ", h("i", {class: "key bad"}), "errors a second, three minutes"), h("span", {}, `top ${rate(calls.most)}`))),
+      h("figure", {}, drawn(latency, "p50"), h("figcaption", {}, h("span", {}, h("i", {class: "key main"}), "p50, ", h("i", {class: "key other"}), "p99, three minutes"), h("span", {}, `top ${milliseconds(latency.most)}`)))));
 }
 
 function examples(all, take) {
@@ -141,6 +145,6 @@ function examples(all, take) {
     {title: "Use", cell: (e) => h("button", {class: "small", click: () => take(e.params), "aria-label": `Use the params of ${e.name ?? "this example"}`}, "Use")},
     {title: "Name", wide: true, cell: (e) => e.name ?? "–"},
     {title: "Params", wide: true, cell: (e) => h("code", {}, JSON.stringify(e.params))},
-    {title: "Answer", wide: true, cell: (e) => (e.error ? h("span", {class: "bad"}, `${e.error.code ?? "error"} ${e.error.message ?? ""}`) : h("code", {}, JSON.stringify(e.result) ?? "any"))},
+    {title: "Answer", wide: true, cell: (e) => (e.error ? h("span", {class: "bad"}, [e.error.code ?? "error", e.error.message].filter(Boolean).join(": ")) : h("code", {}, JSON.stringify(e.result) ?? "any"))},
   ], all, ""));
 }

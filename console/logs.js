@@ -5,10 +5,12 @@ import {choice, nameField, SINCE} from "./calls.js";
 import {pause, seen} from "./live.js";
 import {address, fill, h} from "./view.js";
 
+const SINCE_AT_FIRST = "15m";
 const LINES_MAX = 2000;
 const WAITING_MAX = 4000;  // lines that have come and are not drawn yet
 
 export async function logsPage(main, {query}, signal, ready) {
+  const began = query.since ?? SINCE_AT_FIRST;
   const go = (change) => { location.hash = address("logs", "", {...query, ...change}); };
   const list = h("div", {class: "log tall", tabindex: 0, role: "region", "aria-label": "Log lines"});
   const state = h("p", {class: "faint count", role: "status"});
@@ -60,7 +62,7 @@ export async function logsPage(main, {query}, signal, ready) {
   }
 
   async function follow() {
-    let since = query.since;
+    let since = began === "now" ? undefined : began;
     let gap = 1000;
     while (!signal.aborted) {
       await seen(signal);
@@ -98,7 +100,7 @@ export async function logsPage(main, {query}, signal, ready) {
     h("h1", {tabindex: -1}, "Logs"),
     h("div", {class: "bar"},
       nameField(query.function ?? "", (value) => go({function: value}), signal),
-      choice("Since", [["", "now"], ...SINCE.slice(1)], query.since ?? "", (value) => go({since: value})),
+      choice("Since", [["now", "now"], ...SINCE.slice(1)], began, (value) => go({since: value})),
       h("label", {}, "Find", find), hold,
       h("button", {type: "button", click: () => { fill(list); waiting = []; skipped = 0; }}, "Clear"),
       query.session ? h("button", {click: () => go({session: ""}), title: query.session}, `Of session ${query.session.slice(0, 8)} ✕`) : null),

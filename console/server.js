@@ -53,9 +53,9 @@ export async function serverPage(main, _, signal, ready) {
   };
   await look();
   fill(main, h("h1", {tabindex: -1}, "Server"), body.head,
-    h("section", {}, h("h2", {}, "Workers"), body.workers, h("p", {class: "hint"}, "WebAssembly runs in the server itself: its calls have no worker.")),
+    h("section", {}, h("h2", {}, "Workers"), body.workers, h("p", {class: "hint"}, "WebAssembly runs in the server itself, where its calls have no worker, or in processes of its engine, which are counted here.")),
     h("section", {}, h("h2", {}, "Isolation of workers"), body.isolation),
-    h("section", {}, h("h2", {}, "Parts"), body.parts));
+    h("section", {}, h("h2", {}, "Parts"), body.parts, h("p", {class: "hint"}, "What is disabled is not in this build, or was never set up: nothing is broken.")));
   ready();
   poll(EVERY_MS, look, signal);
   return "Server";

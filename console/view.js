@@ -60,7 +60,7 @@ export function failure(error, locate) {
   const {stack_trace: stack, line, column, call_id: id, kind, type, errors, more, ...others} = error.details ?? {};
   const rest = Object.keys(others).length === 0 ? null : JSON.stringify(others, null, 2);
   return h("div", {class: "notice bad", role: "alert"},
-    h("p", {}, h("strong", {}, error.code ?? "Error"), kind ? ` ${kind}` : null, " ", error.message),
+    h("p", {}, h("strong", {}, error.code ?? "Error"), kind ? ` (${kind})` : null, ": ", error.message),
     line ? h("p", {}, `At line ${line}${column ? `, column ${column}` : ""}. `, locate && h("button", {type: "button", click: () => locate(line, column)}, "Show the line")) : null,
     Array.isArray(errors) ? h("ul", {}, errors.map((each) => h("li", {}, h("code", {}, `params${each.pointer}`), ` ${each.message}`)), more ? h("li", {}, "and more") : null) : null,
     stack ? h("pre", {tabindex: 0, "aria-label": "Stack"}, stack) : null,
@@ -156,6 +156,11 @@ export function chart(times, lines, {kind = "chart", label, least = 0}) {
   return {svg, most};
 }
 
+/** In the place of a chart of the same height: why there is nothing to draw. */
+export function noChart(text) {
+  return h("p", {class: "chart"}, text);
+}
+
 export function milliseconds(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (value >= 10000) return `${(value / 1000).toFixed(1)} s`;
@@ -202,4 +207,9 @@ export function address(page, of, query = {}) {
 
 export function functionLink(title) {
   return h("a", {href: address("functions", title)}, title);
+}
+
+/** The function of a call, as a link; of a session's own script only the name, for there need not be a function. */
+export function functionOfCall(call) {
+  return call.version === null ? call.language_title : functionLink(call.language_title);
 }

@@ -184,6 +184,7 @@ class Console(unittest.TestCase):
         self.put("nodejs-echo", "const {readFileSync} = require('fs'); console.log(typeof readFileSync); return event.params.deep ? [[[{}]]] : 1;")
         self.put("python-numbers", "def handle(params):\n    return [params, 3.0, 2 ** 64]")
         self.open("#/functions/python-numbers", "python-numbers")
+        self.wait_text("No calls yet.")
         self.page.evaluate("document.querySelector('textarea').select()")
         self.page.evaluate("document.querySelector('textarea').focus()")
         self.page.type(NUMBERS)
@@ -296,6 +297,24 @@ class Console(unittest.TestCase):
         self.wait_text("INVALID_REQUEST", "document.querySelector('[aria-label=Answer]')")
         wait_until(none_open, what="the end of its session")
 
+    def test_a_script_has_no_function_to_go_to(self):
+        status, session = self.server.initialize("python-loose", "result = [")
+        self.assertEqual(status, 200, session)
+        self.assertEqual(self.server.execute(session["request_id"])[0], 500)
+        self.assertEqual(self.server.call("DELETE", f"/api/v1/sessions/{session['request_id']}")[0], 204)
+        self.open("#/calls?function=python-loose", "Calls")
+        self.wait_text("script", "document.querySelector('tbody')")
+        self.page.click("tbody a")
+        self.page.wait("document.querySelector('h1').innerText === 'Call of python-loose'")
+        self.assertEqual(self.page.evaluate("document.querySelectorAll('main a[href^=\"#/functions/\"]').length"), 0)
+        self.assertIn("RUNTIME_ERROR: ", self.page.text())
+        for unknown in ("python-loose", "loose"):
+            self.open_view("functions")
+            self.page.evaluate(f"location.hash = '#/functions/{unknown}'; 0")
+            self.page.wait("document.querySelector('h1').innerText === 'No such function'")
+            self.page.click("main a[href='#/functions']")
+            self.page.wait("document.querySelector('h1').innerText === 'Functions'")
+
     def test_a_failed_call_with_its_stages(self):
         self.open("#/calls?status=error", "Calls")
         self.page.wait(f"!!document.querySelector('a[href=\"#/calls/{self.failed}\"]')")
@@ -342,6 +361,12 @@ class Console(unittest.TestCase):
         self.tab_to("Find", "Shift")
         self.page.type("NEEDLE")
         self.page.wait(f"!{log}.includes('held back') && {log}.includes('needle <img')")
+        # Who comes later finds what was printed in the last minutes, unless nothing but the future is asked for.
+        self.open("#/logs?function=python-talks", "Logs")
+        self.page.wait(f"{log}.includes('held back')")
+        self.open("#/logs?function=python-talks&since=now", "Logs")
+        wait_until(lambda: (self.server.invoke("python-talks", {"say": "second"}), "second" in self.page.evaluate(log))[1], what="a line")
+        self.assertNotIn("held back", self.page.evaluate(log))
 
     def test_workers_and_isolation_as_the_server_says(self):
         self.open("#/server", "Server")
