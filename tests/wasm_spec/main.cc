@@ -130,9 +130,10 @@ int run(const EngineAdapter& adapter, const Options& options) {
     out["files"] = std::move(files);
     std::cout << out << '\n';
   } else {
-    std::cout << fmt::format("{} {} {}: {} passed, {} failed, {} skipped in {} files\n",
+    std::cout << fmt::format("{} {} {}: {} passed, {} failed, {} skipped in {} file{}\n",
                              adapter.name, *version, mode, totals.passed, totals.failed,
-                             totals.skipped_in_all(), options.files.size());
+                             totals.skipped_in_all(), options.files.size(),
+                             options.files.size() == 1 ? "" : "s");
     for (const auto& [reason, count] : totals.skipped)
       std::cout << fmt::format("  {} skipped: {}\n", count, reason);
   }
