@@ -161,14 +161,15 @@ class Commands(unittest.TestCase):
         pairs = [(body, blocks[i + 1]) for i, (kind, body) in enumerate(blocks) if kind == "sh"]
         self.assertGreater(len(pairs), 4)
         with Server() as server, tempfile.TemporaryDirectory() as folder:
-            # As in a checkout that has been built, beside a server on the default port.
-            os.makedirs(os.path.join(folder, "build/release"))
-            os.symlink(SEAM, os.path.join(folder, "build/release/seam"))
+            # As with the path that the README sets, beside a server on the default port.
+            programs = os.path.join(folder, "build/release")
+            os.makedirs(programs)
+            os.symlink(SEAM, os.path.join(programs, "seam"))
             script = "set -e\n"
             for number, (command, _) in enumerate(pairs):
                 script += "{\n" + command + f"}} > {folder}/{number}\n"
             script = script.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")
-            environment = {"PATH": os.environ["PATH"], "HOME": folder, "PORT": str(server.port)}
+            environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": folder, "PORT": str(server.port)}
             subprocess.run(["bash", "-c", script], check=True, cwd=folder, env=environment, timeout=200)
             for number, (command, (kind, expected)) in enumerate(pairs):
                 with self.subTest(command=command):
