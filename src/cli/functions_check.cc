@@ -192,7 +192,9 @@ std::string as_table(const std::string& name, const std::vector<Checked>& all, s
     out += fmt::format("\n{}\n", style.bold(one.name));
     for (const std::string& problem : one.problems) out += fmt::format("  {}\n", problem);
   }
-  out += failed == 0
+  out += failed == 0 && all.size() == 1
+             ? fmt::format("\nThe example of {} answers as it says.\n", name)
+         : failed == 0
              ? fmt::format("\nAll {} examples of {} answer as they say.\n", all.size(), name)
              : fmt::format("\n{} of {} examples of {} do not answer as they say.\n", failed,
                            all.size(), name);
