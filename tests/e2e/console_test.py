@@ -191,6 +191,7 @@ class Console(unittest.TestCase):
         self.page.press("Enter", "Control")
         self.wait_text("18446744073709551616", "document.querySelector('[aria-label=Result]')")
         self.wait_text("3.0", "document.querySelector('[aria-label=Result]')")
+        self.wait_text("Call", "document.querySelector('button.run')")  # not Stop: its record has come too
         self.page.evaluate("document.querySelector('textarea').select()")
         self.page.type("{nonsense")
         self.page.press("Enter", "Control")

@@ -233,6 +233,10 @@ class SideBySide(Guest):
 class Missing(Guest):
     """The folder of libraries is an empty one: wasmi and wazero cannot be loaded."""
 
+    def says(self, server, text):
+        """Engines are loaded beside the start, which does not wait for them."""
+        wait_until(lambda: text in server.log_text(), 60, f"'{text}' in the log")
+
     def test_only_what_needs_it_is_touched(self):
         with tempfile.TemporaryDirectory() as folder:
             data = folder + "/data"
@@ -251,7 +255,7 @@ class Missing(Guest):
                 self.assertEqual(server.invoke("nodejs-calculator", {"operation": "add", "a": 1, "b": 2})[0], 200)
             # It is said at the start, where a function that is there names it.
             with Server(data=data, arguments=arguments) as server:
-                self.assertIn("wasmi cannot be loaded", server.log_text())
+                self.says(server, "wasmi cannot be loaded")
                 self.degraded(server)
                 self.works(server, "wasm-or_wasmi")
 
@@ -269,7 +273,7 @@ class Missing(Guest):
                 self.assertEqual(self.put(server, "wasm-bound", engine="wasmi")[0], 201)
                 self.works(server, "wasm-bound")
             with Server(data=data, arguments=["--runtimes-wasm-engines", folder]) as server:
-                self.assertIn("wasmi cannot be loaded", server.log_text())
+                self.says(server, "wasmi cannot be loaded")
                 self.error(server.invoke("wasm-bound", {}), 503, "UNAVAILABLE", "the engine wasmi cannot be loaded")
                 self.works(server, "wasm-bound", context={"compile_options": {"engine": "wasmtime"}})
                 self.degraded(server)
@@ -278,7 +282,7 @@ class Missing(Guest):
         with tempfile.TemporaryDirectory() as folder:
             arguments = ["--runtimes-wasm-engines", folder, "--runtime-config-type", "wasmi"]
             with Server(arguments=arguments) as server:
-                self.assertIn("wasmi cannot be loaded", server.log_text())
+                self.says(server, "wasmi cannot be loaded")
                 health = server.call("GET", "/health")[1]
                 self.assertEqual((health["status"], health["components"]["runtimes"]["wasm"]), ("degraded", "down"), health)
                 self.error(self.put(server, "wasm-plain"), 503, "UNAVAILABLE", "the engine wasmi cannot be loaded")
