@@ -385,7 +385,7 @@ std::string decode_json_string(std::string_view text) {
 }
 
 void append_json_string(std::string& out, std::string_view value) {
-  static constexpr char kHex[] = "0123456789abcdef";
+  static constexpr char kHexDigits[] = "0123456789abcdef";
   out.push_back('"');
   for (std::size_t i = 0; i < value.size();) {
     const auto c = static_cast<unsigned char>(value[i]);
@@ -424,8 +424,8 @@ void append_json_string(std::string& out, std::string_view value) {
         break;
       default:
         if (c < 0x20) {
-          out.append("\\u00").push_back(kHex[c >> 4]);
-          out.push_back(kHex[c & 15]);
+          out.append("\\u00").push_back(kHexDigits[c >> 4]);
+          out.push_back(kHexDigits[c & 15]);
         } else {
           out.push_back(static_cast<char>(c));
         }

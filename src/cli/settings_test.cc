@@ -10,16 +10,16 @@
 namespace seam::cli {
 namespace {
 
-using Flags = std::vector<std::pair<std::string, std::string>>;
+using GivenFlags = std::vector<std::pair<std::string, std::string>>;
 
-Result<LoadedSettings> load_with(Flags flags, config::Environment environment = {}) {
+Result<LoadedSettings> load_with(GivenFlags flags, config::Environment environment = {}) {
   environment.emplace("HOME", "/home/ann");
   return load_settings(
       {.flags = std::move(flags), .environment = std::move(environment), .file = "/dev/null/none"});
 }
 
 // Without a seam.yaml: the tests run in a directory that has none.
-Result<LoadedSettings> load_plain(Flags flags = {}, config::Environment environment = {}) {
+Result<LoadedSettings> load_plain(GivenFlags flags = {}, config::Environment environment = {}) {
   environment.emplace("HOME", "/home/ann");
   return load_settings({.flags = std::move(flags), .environment = std::move(environment)});
 }
@@ -88,7 +88,7 @@ TEST(Settings, LimitsStayWithinThoseOfAnImplementation) {
 // Goal: no descriptor is bound to another's member. Method: every number gets a value of its own,
 // and all arrive.
 TEST(Settings, EachDescriptorReachesAMemberOfItsOwn) {
-  Flags flags;
+  GivenFlags flags;
   std::int64_t next = 0;
   std::multiset<std::int64_t> given;
   for (const config::Setting& setting : descriptors()) {

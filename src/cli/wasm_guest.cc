@@ -16,7 +16,6 @@ namespace seam::cli {
 namespace {
 
 using wasm::TypedValue;
-using wasm::Value;
 using wasm::ValueType;
 
 std::unexpected<Error> invalid(std::string message) {
@@ -34,7 +33,7 @@ Result<std::uint64_t> whole(std::string_view flag, const std::string& text, std:
 
 // A number of either sign, in decimal or hexadecimal, that fits in T or in its unsigned sibling.
 template <class Signed, class Unsigned>
-std::optional<Value> integer(std::string_view text) {
+std::optional<wasm::Value> integer(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative) text.remove_prefix(1);
   const bool hex = text.starts_with("0x");
@@ -43,21 +42,21 @@ std::optional<Value> integer(std::string_view text) {
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), number, hex ? 16 : 10);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (!negative) return Value::of(number);
+  if (!negative) return wasm::Value::of(number);
   const auto least = static_cast<Unsigned>(std::numeric_limits<Signed>::min());
   if (number > least) return std::nullopt;
-  return Value::of(static_cast<Unsigned>(Unsigned{0} - number));
+  return wasm::Value::of(static_cast<Unsigned>(Unsigned{0} - number));
 }
 
 template <class Float>
-std::optional<Value> floating(std::string_view text) {
+std::optional<wasm::Value> floating(std::string_view text) {
   Float number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return Value::of(number);
+  return wasm::Value::of(number);
 }
 
-std::optional<Value> parse(ValueType type, std::string_view text) {
+std::optional<wasm::Value> parse(ValueType type, std::string_view text) {
   switch (type) {
     case ValueType::kI32:
       return integer<std::int32_t, std::uint32_t>(text);
@@ -71,22 +70,23 @@ std::optional<Value> parse(ValueType type, std::string_view text) {
       return std::nullopt;
     case ValueType::kFuncref:
     case ValueType::kExternref:
-      return text == "null" ? std::optional(Value()) : std::nullopt;
+      return text == "null" ? std::optional(wasm::Value()) : std::nullopt;
   }
   return std::nullopt;
 }
 
-wasm::Outcome<std::vector<Value>> params_of(const std::string& name, const wasm::FunctionType& type,
-                                            const std::vector<std::string>& args) {
+wasm::Outcome<std::vector<wasm::Value>> params_of(const std::string& name,
+                                                  const wasm::FunctionType& type,
+                                                  const std::vector<std::string>& args) {
   if (args.size() != type.params.size()) {
     return wasm::fail(
         wasm::ErrorCode::kInvalidConfiguration,
         fmt::format("{} is {}: give it {} param{}, not {}.", name, to_string(type),
                     type.params.size(), type.params.size() == 1 ? "" : "s", args.size()));
   }
-  std::vector<Value> slots(type.slots());
+  std::vector<wasm::Value> slots(type.slots());
   for (std::size_t i = 0; i < args.size(); ++i) {
-    const std::optional<Value> value = parse(type.params[i], args[i]);
+    const std::optional<wasm::Value> value = parse(type.params[i], args[i]);
     if (!value) {
       return wasm::fail(
           wasm::ErrorCode::kInvalidConfiguration,
@@ -127,7 +127,7 @@ wasm::Outcome<> call(wasm::ModuleInstance& instance, const wasm::CompiledModule&
                       fmt::format("it exports no function {}, {} {}", config::shown(name), remedy,
                                   functions_of(module)));
   }
-  std::vector<Value> slots(function->type().slots());
+  std::vector<wasm::Value> slots(function->type().slots());
   if (!guest.invoke.empty()) {
     SEAM_ASSIGN_OR_RETURN(slots, params_of(name, function->type(), guest.args));
     const wasm::ExternType* initialize = module.find_export("_initialize");
@@ -195,8 +195,8 @@ Result<GuestOptions> GuestFlags::options() const {
   }
   if (!timeout_.empty()) {
     SEAM_ASSIGN_OR_RETURN(const std::uint64_t timeout, whole("--timeout-ms", timeout_, 1));
-    constexpr std::uint64_t kDay = 86'400'000;
-    if (timeout > kDay) return invalid("--timeout-ms: give at most a day, 86400000.");
+    constexpr std::uint64_t kDayInMs = 86'400'000;
+    if (timeout > kDayInMs) return invalid("--timeout-ms: give at most a day, 86400000.");
     guest.timeout = milliseconds(timeout);
   }
   if (!memory_.empty()) {

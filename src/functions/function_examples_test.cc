@@ -10,7 +10,7 @@ FunctionSchema schema() {
       R"({"params":{"properties":{"a":{"type":"number"}}},"result":{"type":"number"}})");
 }
 
-std::string refusal(std::string_view text) {
+std::string examples_refusal(std::string_view text) {
   const auto examples = parse_examples(text, schema());
   return examples ? "" : examples.error().message;
 }
@@ -32,28 +32,28 @@ TEST(FunctionExamples, AreReadWithTheirExpectations) {
 }
 
 TEST(FunctionExamples, RefuseWhatIsWrongAndSayWhere) {
-  EXPECT_EQ(refusal("{}"), "examples: must be an array");
-  EXPECT_EQ(refusal("[1]"), R"(/0: must be an object, as {"params": {}, "result": 1})");
-  EXPECT_EQ(refusal(R"([{"result":1}])"),
+  EXPECT_EQ(examples_refusal("{}"), "examples: must be an array");
+  EXPECT_EQ(examples_refusal("[1]"), R"(/0: must be an object, as {"params": {}, "result": 1})");
+  EXPECT_EQ(examples_refusal(R"([{"result":1}])"),
             R"(/0: has no "params": what the function is called with)");
-  EXPECT_EQ(refusal(R"([{"params":1,"resutl":1}])"),
+  EXPECT_EQ(examples_refusal(R"([{"params":1,"resutl":1}])"),
             "/0/resutl: is not a member of an example: it may have name, description, params, "
             "result and error");
-  EXPECT_EQ(refusal(R"([{"params":{}},{"params":{"a":"x"}}])"),
+  EXPECT_EQ(examples_refusal(R"([{"params":{}},{"params":{"a":"x"}}])"),
             R"(/1/params: params at /a is "x": must be a number)");
-  EXPECT_EQ(refusal(R"([{"params":{},"result":"x"}])"),
+  EXPECT_EQ(examples_refusal(R"([{"params":{},"result":"x"}])"),
             R"(/0/result: the result is "x": must be a number)");
-  EXPECT_NE(refusal(R"([{"params":{},"error":{"code":"OOPS"}}])").find("with a code of"),
+  EXPECT_NE(examples_refusal(R"([{"params":{},"error":{"code":"OOPS"}}])").find("with a code of"),
             std::string::npos);
-  EXPECT_NE(refusal(R"([{"params":{},"result":1,"error":{"code":"TIMEOUT"}}])"), "");
-  EXPECT_NE(refusal(R"([{"params":{},"name":1}])"), "");
+  EXPECT_NE(examples_refusal(R"([{"params":{},"result":1,"error":{"code":"TIMEOUT"}}])"), "");
+  EXPECT_NE(examples_refusal(R"([{"params":{},"name":1}])"), "");
 }
 
 TEST(FunctionExamples, HaveLimits) {
   std::string many = R"([{"params":{}})";
   for (std::size_t i = 0; i < kExamplesMax; ++i) many += R"(,{"params":{}})";
-  EXPECT_EQ(refusal(many + "]"), "examples: are 101: at most 100 are taken");
-  EXPECT_NE(refusal("[" + std::string(kExamplesBytesMax, ' ') + "]"), "");
+  EXPECT_EQ(examples_refusal(many + "]"), "examples: are 101: at most 100 are taken");
+  EXPECT_NE(examples_refusal("[" + std::string(kExamplesBytesMax, ' ') + "]"), "");
 }
 
 }  // namespace

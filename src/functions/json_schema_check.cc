@@ -28,12 +28,6 @@ struct Marks {
   std::vector<bool> seen;  // by position of the element or member
 };
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kShownMax = 40;
-  if (text.size() <= kShownMax) return std::string(text);
-  return fmt::format("{}…", utf8_cut(text, kShownMax));
-}
-
 std::uint64_t code_points(std::string_view text) {
   return static_cast<std::uint64_t>(std::ranges::count_if(
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));

@@ -13,6 +13,12 @@
 
 namespace seam::functions {
 
+std::string shown(std::string_view text) {
+  constexpr std::size_t kBytesMax = 60;
+  if (text.size() <= kBytesMax) return std::string(text);
+  return fmt::format("{}…", utf8_cut(text, kBytesMax));
+}
+
 void append_pointer(std::string& pointer, std::string_view token) {
   pointer.push_back('/');
   for (const char c : token) {
@@ -34,12 +40,6 @@ constexpr std::array kOnlyDescribe = {
     "$comment",      "$vocabulary",     "title",           "description", "default",
     "examples",      "readOnly",        "writeOnly",       "deprecated",  "format",
     "contentSchema", "contentEncoding", "contentMediaType"};
-
-std::string shown(std::string_view text) {
-  constexpr std::size_t kShownMax = 60;
-  if (text.size() <= kShownMax) return std::string(text);
-  return fmt::format("{}…", utf8_cut(text, kShownMax));
-}
 
 class Compiler {
  public:

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -119,5 +120,7 @@ struct JsonSchema::Compiled {
 
 // `~` and `/` as JSON Pointer writes them.
 void append_pointer(std::string& pointer, std::string_view token);
+// A part of a schema or of a value for a message: its first 60 bytes at most.
+[[nodiscard]] std::string shown(std::string_view text);
 
 }  // namespace seam::functions

@@ -49,10 +49,6 @@ constexpr long kCreateRuleset = 444;
 constexpr long kAddRule = 445;
 constexpr long kRestrictSelf = 446;
 
-std::unexpected<SandboxFailure> failure(std::string what) {
-  return std::unexpected(SandboxFailure{errno, std::move(what)});
-}
-
 SandboxResult add_rules(int ruleset, const std::vector<std::string>& paths, std::uint64_t rights) {
   for (const std::string& path : paths) {
     const FileDescriptor place(::open(path.c_str(), O_PATH | O_CLOEXEC));

@@ -31,10 +31,6 @@ namespace {
 constexpr off_t kCopyBytesMax = 512 << 10;
 constexpr unsigned kTmpInodesMax = 4096;  // each takes about a kilobyte of kernel memory
 
-std::unexpected<SandboxFailure> failure(std::string what) {
-  return std::unexpected(SandboxFailure{errno, std::move(what)});
-}
-
 // A mount that is not attached yet, and where it will be.
 struct Detached {
   FileDescriptor mount;

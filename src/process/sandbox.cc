@@ -40,10 +40,6 @@ namespace seam::process {
 
 namespace {
 
-std::unexpected<SandboxFailure> failure(std::string what) {
-  return std::unexpected(SandboxFailure{errno, std::move(what)});
-}
-
 SandboxResult write_text(const char* path, const std::string& text) {
   const FileDescriptor file(::open(path, O_WRONLY | O_CLOEXEC));
   if (!file || ::write(file.get(), text.data(), text.size()) < 0)

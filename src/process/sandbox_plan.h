@@ -2,9 +2,11 @@
 // Everything that a process must know to shut itself into its sandbox, decided beforehand by the
 // spawner. Travels to a zygote's children as bytes.
 
+#include <cerrno>
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "process/wire.h"
@@ -17,6 +19,11 @@ struct SandboxFailure {
   std::string what;
 };
 using SandboxResult = std::expected<void, SandboxFailure>;
+
+// What the system call that just failed says of itself in errno.
+[[nodiscard]] inline std::unexpected<SandboxFailure> failure(std::string what) {
+  return std::unexpected(SandboxFailure{errno, std::move(what)});
+}
 
 struct SandboxBind {
   std::string source;  // as seen by the process before it has shut itself in

@@ -96,8 +96,9 @@ constexpr scmp_datum_t kPrctl[] = {
 
 constexpr scmp_datum_t kIoctl[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX};
 
-constexpr scmp_datum_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
-                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | 0x80U;  // TIME
+constexpr scmp_datum_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+                                         CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+                                         CLONE_NEWNET | 0x80U;  // TIME
 
 // The library's macros for these are C.
 scmp_arg_cmp equals(unsigned argument, scmp_datum_t value) {
@@ -144,7 +145,7 @@ void add_rules(Rules& rules, const SeccompOptions& options) {
   // its own; a process may not have any either.
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equals(0, CLONE_THREAD, CLONE_THREAD));
   if (options.processes) {
-    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equals(0, kNamespaces | CLONE_THREAD, 0));
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equals(0, kNamespaceFlags | CLONE_THREAD, 0));
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(fork));
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(vfork));
   }

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 10> kWords = {
     "password", "passwd",    "secret",     "token",      "authorization",
     "apikey",   "accesskey", "privatekey", "credential", "cookie"};
 constexpr std::size_t kWordBytesMin = 5;
-constexpr std::string_view kMasked = R"("***")";
+constexpr std::string_view kMaskedString = R"("***")";
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -153,7 +153,7 @@ void mask_secrets(std::string_view json, std::size_t bytes_max, std::string& out
     if (!append(json.substr(copied, value - copied))) return;
     at = after_value(json, value);
     copied = at;
-    if (value < json.size() && !append(kMasked)) return;
+    if (value < json.size() && !append(kMaskedString)) return;
   }
   (void)append(json.substr(copied));
 }

@@ -71,7 +71,7 @@ Result<ModuleCache> ModuleCache::open(const std::filesystem::path& folder,
   if (::fstat(descriptor.get(), &stat) != 0) return fail_errno(folder.string(), errno);
   if (!is_private(stat)) {
     return fail(
-        ErrorCode::kFailedPrecondition,
+        seam::ErrorCode::kFailedPrecondition,
         fmt::format(
             "{} must belong to this user and have mode 0700, for machine code is run from it",
             folder.string()));

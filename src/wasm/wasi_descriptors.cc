@@ -26,7 +26,7 @@ bool holds_nul(std::string_view text) { return text.find('\0') != std::string_vi
 
 Result<WasiDirectory> parse_wasi_directory(std::string_view text) {
   const auto wrong = [&](std::string_view what) {
-    return fail(ErrorCode::kInvalidArgument,
+    return fail(seam::ErrorCode::kInvalidArgument,
                 fmt::format("directory '{}': {}; write HOST::GUEST, or HOST::GUEST::ro for a "
                             "directory in which the guest changes nothing",
                             text, what));
@@ -58,17 +58,17 @@ Result<> WasiDescriptors::give(const WasiDirectory& directory) {
       fmt::format("directory '{}' for the guest's '{}'", directory.host_path, directory.guest_path);
   if (directory.host_path.empty() || directory.guest_path.empty() ||
       holds_nul(directory.host_path) || holds_nul(directory.guest_path)) {
-    return fail(ErrorCode::kInvalidArgument, what + ": a path is empty or holds a NUL byte");
+    return fail(seam::ErrorCode::kInvalidArgument, what + ": a path is empty or holds a NUL byte");
   }
   if (is_full()) {
-    return fail(ErrorCode::kResourceExhausted,
+    return fail(seam::ErrorCode::kResourceExhausted,
                 fmt::format("{}: {} descriptors are open, and no more are allowed", what, count_));
   }
   WasiDescriptor given;
   given.host.reset(
       ::open(directory.host_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
   if (!given.host && errno == ENOTDIR)
-    return fail(ErrorCode::kInvalidArgument, what + ": it is not a directory");
+    return fail(seam::ErrorCode::kInvalidArgument, what + ": it is not a directory");
   if (!given.host) return fail_errno(what, errno);
   given.kind = WasiDescriptor::Kind::kDirectory;
   given.base = wasi_right::kOfDirectories;

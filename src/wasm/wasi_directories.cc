@@ -60,7 +60,7 @@ struct OpenRequest {
 };
 
 // What the directory must allow for this request.
-WasiErrno refusal_of(const WasiDescriptor& directory, const OpenRequest& request) {
+WasiErrno refusal_of_open(const WasiDescriptor& directory, const OpenRequest& request) {
   WasiRights own = wasi_right::kPathOpen;
   if ((request.oflags & kWasiCreat) != 0) own |= wasi_right::kPathCreateFile;
   if ((request.oflags & kWasiTrunc) != 0) own |= wasi_right::kPathFilestatSetSize;
@@ -131,7 +131,7 @@ std::int32_t path_open(HostCall& call, U32 fd, U32 at, U32 size, const OpenReque
                        U32 opened_at) {
   Place place;
   if (const WasiErrno error = place.take(call, fd, 0, at, size); error != kOk) return number(error);
-  if (const WasiErrno error = refusal_of(*place.directory, request); error != kOk)
+  if (const WasiErrno error = refusal_of_open(*place.directory, request); error != kOk)
     return number(error);
   if ((request.oflags & ~static_cast<U32>(kWasiOflags)) != 0 ||
       (request.fdflags & ~static_cast<U32>(kWasiFdflags)) != 0 ||

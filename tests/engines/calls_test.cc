@@ -14,12 +14,6 @@ using testing::HasSubstr;
 class Calls : public EngineSuite {};
 INSTANTIATE_TEST_SUITE_P(Engines, Calls, every_engine(), name_of);
 
-constexpr std::string_view kCount = R"((module
-  (func (export "count") (param i64) (result i64) (local i64)
-    (loop $l (local.set 1 (i64.add (local.get 1) (i64.const 1)))
-             (br_if $l (i64.lt_u (local.get 1) (local.get 0))))
-    (local.get 1))))";
-
 TEST_P(Calls, CallsAnExport) {
   Guest guest = make(R"((module (func (export "add") (param i32 i32) (result i32)
                            local.get 0 local.get 1 i32.add)))");

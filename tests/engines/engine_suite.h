@@ -30,6 +30,13 @@ struct Subject {
 // "wasmtime_cranelift", "wasmi".
 [[nodiscard]] std::string name_of(const testing::TestParamInfo<Subject>& info);
 
+// Counts to its parameter, one at a time.
+inline constexpr std::string_view kCount = R"((module
+  (func (export "count") (param i64) (result i64) (local i64)
+    (loop $l (local.set 1 (i64.add (local.get 1) (i64.const 1)))
+             (br_if $l (i64.lt_u (local.get 1) (local.get 0))))
+    (local.get 1))))";
+
 struct Guest {
   std::unique_ptr<CompiledModule> module;
   std::unique_ptr<Context> context;

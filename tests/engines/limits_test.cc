@@ -64,12 +64,6 @@ TEST_P(Bounds, ASpinningStartFunctionIsInterruptedToo) {
             ErrorCode::kDeadlineExceeded);
 }
 
-constexpr std::string_view kCount = R"((module
-  (func (export "count") (param i64) (result i64) (local i64)
-    (loop $l (local.set 1 (i64.add (local.get 1) (i64.const 1)))
-             (br_if $l (i64.lt_u (local.get 1) (local.get 0))))
-    (local.get 1))))";
-
 // Goal: a guest that yields goes on where it was, also on other threads.
 TEST_P(Bounds, AGuestRunsInSlicesOnSeveralThreads) {
   if (!can().slices) GTEST_SKIP() << "it has no slices";

@@ -41,12 +41,6 @@ constexpr std::string_view kSpectest64 = R"((module (table (export "table64") i6
 // As large as a test may ask for.
 constexpr Limits kLimits{.memory_bytes_max = 4ULL << 30U, .table_elements_max = 0xffffffffU};
 
-std::string_view text_at(const object& from, std::string_view key) {
-  const boost::json::value* found = from.if_contains(key);
-  return found != nullptr && found->is_string() ? std::string_view(found->get_string())
-                                                : std::string_view();
-}
-
 // The kind of trap that a script's words mean, or nothing where TrapKind has no name for it.
 std::optional<TrapKind> trap_of(std::string_view words) {
   static constexpr std::array<std::pair<std::string_view, TrapKind>, 12> kTraps = {{

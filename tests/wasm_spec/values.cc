@@ -17,12 +17,6 @@ using boost::json::object;
 
 constexpr std::size_t kIsReference = 8;  // the byte of a Value that tells a reference from null
 
-std::string_view text_at(const object& from, std::string_view key) {
-  const boost::json::value* found = from.if_contains(key);
-  return found != nullptr && found->is_string() ? std::string_view(found->get_string())
-                                                : std::string_view();
-}
-
 // Numbers stand with or without a sign, as whoever wrote the script saw fit.
 std::uint64_t bits_of(std::string_view text) {
   std::uint64_t bits = 0;
@@ -84,6 +78,12 @@ bool reference_matches(std::string_view type, std::string_view text, const Typed
 }
 
 }  // namespace
+
+std::string_view text_at(const boost::json::object& from, std::string_view key) {
+  const boost::json::value* found = from.if_contains(key);
+  return found != nullptr && found->is_string() ? std::string_view(found->get_string())
+                                                : std::string_view();
+}
 
 std::optional<TypedValue> argument_of(const object& text) {
   const std::string_view type = text_at(text, "type");

@@ -4,10 +4,14 @@
 #include <boost/json/object.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "wasm/value.h"
 
 namespace seam::wasm {
+
+// The text of one of a command's members; empty where it has none, or it is no text.
+[[nodiscard]] std::string_view text_at(const boost::json::object& from, std::string_view key);
 
 // {"type": "f32", "value": "1065353216"}, or nothing where no host could give it, as a reference to
 // what only a guest makes.

@@ -16,7 +16,6 @@ namespace seam::runtimes {
 
 namespace {
 
-constexpr std::string_view kSource = "function.rs";  // as compile.sh names it
 constexpr std::string_view kWantedHandler =
     "pub fn handler(context: serde_json::Map<String, serde_json::Value>) -> "
     "Result<serde_json::Value, String>";
@@ -104,7 +103,7 @@ class MessageReader {
   // Where a span lies in the user's source: itself, or the macro call that it was made by.
   [[nodiscard]] std::optional<Place> place_of(std::uint32_t span) const {
     for (int depth = 0; depth < kExpansionsMax && is(span, JsonTree::Kind::kObject); ++depth) {
-      if (text_of(span, "file_name") == kSource) {
+      if (text_of(span, "file_name") == kRustSourceName) {
         const Place place{.line = number_of(span, "line_start"),
                           .column = number_of(span, "column_start")};
         if (place.line > 0 && place.column > 0) return place;

@@ -15,6 +15,9 @@
 
 namespace seam::runtimes {
 
+// What guests/rust/compile.sh calls the user's source.
+inline constexpr std::string_view kRustSourceName = "function.rs";
+
 struct CompilerAnswer {
   // By their names: 1 to 64 of A-Z a-z 0-9 _ . -, and not beginning with a dot.
   std::map<std::string, std::string, std::less<>> files;

@@ -5,12 +5,12 @@
 #include <charconv>
 
 #include "base/json_text.h"
+#include "runtimes/rust/compiler_answer.h"
 
 namespace seam::runtimes {
 
 namespace {
 
-constexpr std::string_view kSource = "function.rs";  // as guests/rust/compile.sh names it
 constexpr std::string_view kErrorEnd = R"(,"seam_error":true})";
 constexpr std::string_view kExit = "exited with code 101: ";
 constexpr std::string_view kPanic = "panicked at ";
@@ -70,7 +70,7 @@ FunctionError read_rust_failure(FunctionError failure) {
   std::string_view file = place;
   const std::optional<int> column = take_number(file);
   const std::optional<int> line = take_number(file);
-  if (file == kSource && line && column) {
+  if (file == kRustSourceName && line && column) {
     read.line = line;
     read.column = column;
   } else if (!place.empty()) {

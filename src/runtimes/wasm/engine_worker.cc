@@ -27,7 +27,6 @@ namespace {
 
 constexpr int kNonsense = 70;  // as the other harnesses
 constexpr milliseconds kSlice{1000};
-constexpr milliseconds kLookWhileWaiting{20};  // a guest that sleeps is woken for its deadline
 constexpr std::size_t kLogTextBytesMax = kLogFrameBytesMax - 1;
 
 // Reads a payload from its front. What is not there makes it fail for good.
@@ -210,8 +209,7 @@ class EngineWorker {
                     .cancelled = {}};
     GuestCall running(*guest_, *program_, call);
     while (!running.run(kSlice)) {
-      std::this_thread::sleep_until(
-          std::min(running.ready_at(), MonotonicClock::now() + kLookWhileWaiting));
+      std::this_thread::sleep_until(std::min(running.ready_at(), MonotonicClock::now() + kWaitMax));
     }
     CallStats stats;
     const auto outcome = running.finish(answer, stats);

@@ -98,7 +98,7 @@ class TestWorker {
 };
 
 // A reactor that answers what it was given. What `handle` does first is `$act`.
-Program program_of(const std::string& act) {
+Program reactor_that(const std::string& act) {
   Program program;
   program.language_title = "wasm-test";
   program.content = *wasm::wasm_from_text(R"((module
@@ -115,7 +115,7 @@ Program program_of(const std::string& act) {
 
 TEST(EngineWorker, LoadsAProgramAndRunsItsCallsInFreshInstances) {
   TestWorker worker;
-  Program program = program_of(R"(
+  Program program = reactor_that(R"(
       (i32.store (i32.const 0) (local.get $at)) (i32.store (i32.const 4) (local.get $size))
       (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
       (i32.store (i32.const 90000) (i32.add (i32.load (i32.const 90000)) (i32.const 1)))
@@ -136,11 +136,12 @@ TEST(EngineWorker, LoadsAProgramAndRunsItsCallsInFreshInstances) {
 
 TEST(EngineWorker, SaysWhatEndedAGuest) {
   TestWorker worker;
-  ASSERT_EQ(worker
-                .load(program_of("(if (i32.eq (local.get $size) (i32.const 2)) (then unreachable))"
-                                 "(loop (br_if 0 (i32.eq (local.get $size) (i32.const 4))))"))
-                .type,
-            FrameType::kLoaded);
+  ASSERT_EQ(
+      worker
+          .load(reactor_that("(if (i32.eq (local.get $size) (i32.const 2)) (then unreachable))"
+                             "(loop (br_if 0 (i32.eq (local.get $size) (i32.const 4))))"))
+          .type,
+      FrameType::kLoaded);
   const Frame trap = worker.call("{}");
   ASSERT_EQ(trap.type, FrameType::kFailure);
   const auto failure = parse_failure(trap.payload, true);
@@ -160,7 +161,7 @@ TEST(EngineWorker, SaysWhatEndedAGuest) {
 
 TEST(EngineWorker, KeepsTheProgramsLimits) {
   TestWorker worker;
-  Program program = program_of("(memory.grow (i32.const 90)) drop");
+  Program program = reactor_that("(memory.grow (i32.const 90)) drop");
   program.limits.memory_bytes_max = 64U << 10U;
   program.limits.result_bytes_max = 4;
   ASSERT_EQ(worker.load(program).type, FrameType::kLoaded);

@@ -34,6 +34,9 @@ struct GuestProgram {
       std::unique_ptr<wasm::CompiledModule> module, const std::string& entry);
 };
 
+// A guest that sleeps is looked at so often, for its deadline and for its call's cancellation.
+inline constexpr milliseconds kWaitMax{20};
+
 // One thread at a time.
 class GuestCall {
  public:

@@ -17,7 +17,6 @@ namespace seam::runtimes {
 namespace {
 
 constexpr std::size_t kEngineQueueMax = 4096;  // calls that wait for an instance, over all programs
-constexpr milliseconds kLookWhileWaiting{20};  // a guest that sleeps is looked at for cancellation
 
 std::optional<wasm::ModuleCache> open_disk(const WasmOptions& options) {
   if (options.cache_folder.empty()) return std::nullopt;
@@ -46,8 +45,7 @@ void step(ComputePool& pool, GuestCall& guest, std::shared_ptr<Wait> done, milli
     done->end(Wait::End::kReady);
     return;
   }
-  const MonotonicTime ready_at =
-      std::min(guest.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
+  const MonotonicTime ready_at = std::min(guest.ready_at(), MonotonicClock::now() + kWaitMax);
   pool.submit_at(
       ready_at, [&pool, &guest, done = std::move(done), slice] { step(pool, guest, done, slice); });
 }
@@ -138,8 +136,7 @@ class WasmRuntime final : public Runtime {
     GuestCall running(guest, program, call);
     if (!options_.slices || !running.run(options_.first_slice)) {
       const auto done = std::make_shared<Wait>(*EventLoop::current());
-      const MonotonicTime ready_at =
-          std::min(running.ready_at(), MonotonicClock::now() + kLookWhileWaiting);
+      const MonotonicTime ready_at = std::min(running.ready_at(), MonotonicClock::now() + kWaitMax);
       guests_.submit_at(ready_at,
                         [this, &running, done] { step(guests_, running, done, options_.slice); });
       // The guest itself knows the deadline and the cancellation.

@@ -2,19 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "wasm/wasmtime/wasmtime.h"
+#include "wasm/wasmtime/wasmtime_testing.h"
 
 namespace seam::wasm {
 namespace {
 
 using testing::HasSubstr;
 
-Runtime& runtime() {
-  static const std::unique_ptr<Runtime> made = *make_wasmtime({.instances_max = 16});
-  return *made;
-}
-
-std::unique_ptr<CompiledModule> compile(std::string_view text, Runtime& engine = runtime()) {
+std::unique_ptr<CompiledModule> compile(std::string_view text,
+                                        Runtime& engine = wasmtime_for_test()) {
   auto module = engine.compile(wasm_from_text(text).value_or(""));
   EXPECT_TRUE(module) << module.error().message;
   return std::move(*module);
@@ -24,7 +20,7 @@ Outcome<std::unique_ptr<ModuleInstance>> try_link(std::string_view text,
                                                   std::vector<LinkedInstance> linked = {},
                                                   const HostModule& host = {},
                                                   const InstanceOptions& options = {}) {
-  return runtime().instantiate_linked(*compile(text), host, linked, options, {});
+  return wasmtime_for_test().instantiate_linked(*compile(text), host, linked, options, {});
 }
 
 std::unique_ptr<ModuleInstance> link(std::string_view text, std::vector<LinkedInstance> linked = {},

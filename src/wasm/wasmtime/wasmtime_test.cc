@@ -6,16 +6,12 @@
 #include <fstream>
 #include <thread>
 
+#include "wasm/wasmtime/wasmtime_testing.h"
+
 namespace seam::wasm {
 namespace {
 
 using testing::HasSubstr;
-
-// One runtime with fuel and one without serve all tests: each maps its pool once.
-Runtime& runtime() {
-  static const std::unique_ptr<Runtime> made = *make_wasmtime({.instances_max = 16});
-  return *made;
-}
 
 std::string module_of(std::string_view text) {
   Outcome<std::string> bytes = wasm_from_text(text);
@@ -30,7 +26,8 @@ struct Guest {
 };
 
 Outcome<Guest> try_make(std::string_view text, const HostModule& host = {},
-                        const InstanceOptions& options = {}, Runtime& engine = runtime()) {
+                        const InstanceOptions& options = {},
+                        Runtime& engine = wasmtime_for_test()) {
   Guest guest;
   SEAM_ASSIGN_OR_RETURN(guest.module, engine.compile(module_of(text)));
   SEAM_ASSIGN_OR_RETURN(guest.context, engine.link(*guest.module, host));
