@@ -29,6 +29,6 @@ std::string_view @E_NAME@() {
 }
 }  // namespace seam::embedded
 ]])
-  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${E_FILE})
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${E_FILE} SKIP_UNITY_BUILD_INCLUSION ON)
   target_sources(${target} PRIVATE ${source})
 endfunction()

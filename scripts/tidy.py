@@ -59,7 +59,7 @@ def main():
         if chosen:
             entries[path] = entry
     for path in wanted - entries.keys():
-        print(f"tidy FAILED {path}: build/release compiles no such file")
+        print(f"tidy FAILED {path}: {options.build} compiles no such file")
     tool = ROOT / "build/tools/clang-tidy/bin/clang-tidy"
     common = (ROOT / ".clang-tidy").read_bytes() + subprocess.check_output([tool, "--version"])
     options.cache.mkdir(parents=True, exist_ok=True)
