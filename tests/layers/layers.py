@@ -4,6 +4,7 @@
 sentence per breach, as `src/api/api.cc:3: api does not use store`. The rules:
 
   - an include of ours is written with its full path from src/, never relative to the file
+  - x.cc includes x.h before all else, so that each header is read alone by some compiler
   - a module includes itself and the modules it USES; its tests also those under TEST_USES
   - an adapter includes itself, its owner, what its owner USES and what it USES itself; never a sibling
   - an adapter is included by itself, by `cli` and by tests; everyone else includes the owner's interface
@@ -41,10 +42,14 @@ def check(src, edges):
     for path in sorted(src.rglob("*")):
         if path.suffix in (".h", ".cc"):
             name = path.relative_to(src)
+            own = str(name.with_suffix(".h")) if path.suffix == ".cc" and path.with_suffix(".h").exists() else None
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
                 match = INCLUDE.match(line)
                 if match:
                     why = ours(name, match[1], folders) if match[1] else library(name, match[2], folders)
+                    if not why and own not in (None, match[1]):
+                        why = f'include "{own}" first'
+                    own = None
                     if why:
                         found.append(f"{src.name}/{name}:{number}: {why}")
     return found

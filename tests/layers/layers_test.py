@@ -33,10 +33,12 @@ class TheTree(unittest.TestCase):
 class EachRule(unittest.TestCase):
     """One file with one include in the tree of EDGES_OF_EXAMPLE."""
 
-    def breaches(self, name, include):
+    def breaches(self, name, include, header=False):
         with tempfile.TemporaryDirectory() as root:
             path = pathlib.Path(root, "src", name)
             path.parent.mkdir(parents=True)
+            if header:
+                path.with_suffix(".h").touch()
             path.write_text(f"// A comment first.\n#include {include}\n")
             edges = pathlib.Path(root, "edges.txt")
             edges.write_text("".join("\t".join(line) + "\n" for line in EDGES_OF_EXAMPLE))
@@ -60,6 +62,11 @@ class EachRule(unittest.TestCase):
                      'write the full path from src/ of a declared folder: "../base/result.h"')
         self.refuses("store/store.cc", '"store/../base/result.h"',
                      'write the full path from src/ of a declared folder: "store/../base/result.h"')
+
+    def test_a_source_includes_its_header_first(self):
+        self.assertEqual([], self.breaches("store/store.cc", '"store/store.h"', header=True))
+        self.assertEqual(['src/store/store.cc:2: include "store/store.h" first'],
+                         self.breaches("store/store.cc", '"base/result.h"', header=True))
 
     def test_a_folder_is_declared(self):
         self.refuses("store/redis/redis.cc", '"store/store.h"', "no module() or adapter() declares the folder store/redis")
