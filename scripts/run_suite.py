@@ -164,8 +164,8 @@ def main():
     suite.run("format", ["./dev", "fmt", "--check"])
     if suite.build("release"):
         for label in LABELS:
-            # The end-to-end suites wait more than they work: one more than there are cores at a time.
-            suite.ctest("release", label, jobs=suite.options.jobs + (label == "e2e"))
+            # The end-to-end suites wait more than they work: two more than there are cores at a time.
+            suite.ctest("release", label, jobs=suite.options.jobs + (2 if label == "e2e" else 0))
         suite.ctest("release", "unlabelled", exclude="|".join(LABELS))
     suite.build("release", "all_verify_interface_header_sets", name="each header alone")
     suite.run("clang-tidy", ["./dev", "tidy"], count=count_tidy)
