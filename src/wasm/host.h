@@ -135,6 +135,10 @@ class HostModule {
     functions_.back().may_wait = true;
   }
   [[nodiscard]] const std::vector<HostFunction>& functions() const { return functions_; }
+  // The function that the import asks for; borrowed until one is added or the module goes.
+  // errors    kModuleInstantiateFailed   there is none, or it is of another type; the message
+  //                                      names the import, and both types
+  [[nodiscard]] Outcome<const HostFunction*> resolve(const ExternType& import) const;
 
  private:
   std::vector<HostFunction> functions_;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 namespace seam::wasm {
@@ -184,6 +186,36 @@ Failure failure_of(Bounds bounds) {
   if (bounds.cancelled != nullptr && bounds.cancelled->stop_requested())
     return Error{.code = ErrorCode::kCancelled, .message = "the caller no longer wants it"};
   return Error{.code = ErrorCode::kDeadlineExceeded, .message = "its time is up"};
+}
+
+bool GuestRun::interrupted() {
+  if (!bounds.passed()) return false;
+  failure = failure_of(bounds).take();
+  return true;
+}
+
+void sleep_until(MonotonicTime until, Bounds bounds) {
+  std::mutex mutex;
+  std::condition_variable_any never_notified;
+  std::unique_lock lock(mutex);
+  never_notified.wait_until(lock, bounds.stop_token(), std::min(until, bounds.deadline.at),
+                            [] { return false; });
+}
+
+Outcome<const HostFunction*> HostModule::resolve(const ExternType& import) const {
+  const auto found = std::ranges::find_if(functions_, [&](const HostFunction& function) {
+    return function.module == import.module && function.name == import.name;
+  });
+  if (import.kind != ExternKind::kFunction || found == functions_.end()) {
+    return fail(ErrorCode::kModuleInstantiateFailed,
+                fmt::format("it imports {}.{}, which is not offered", import.module, import.name));
+  }
+  if (found->type != import.function) {
+    return fail(ErrorCode::kModuleInstantiateFailed,
+                fmt::format("it imports {}.{} as {}, which is {}", import.module, import.name,
+                            to_string(import.function), to_string(found->type)));
+  }
+  return &*found;
 }
 
 Outcome<> run_to_end(Execution& execution) {

@@ -57,9 +57,26 @@ struct Bounds {
     return (cancelled != nullptr && cancelled->stop_requested()) ||
            (deadline != Deadline::never() && deadline.passed(MonotonicClock::now()));
   }
+  // What `cancelled` points to; where nobody can cancel, a token that never stops.
+  [[nodiscard]] std::stop_token stop_token() const {
+    return cancelled == nullptr ? std::stop_token() : *cancelled;
+  }
 };
 // Why the guest ends, once they are passed().
 [[nodiscard]] Failure failure_of(Bounds bounds);
+// Holds the thread until `until` or until the bounds are passed, whichever comes first: how an
+// engine without fibers waits for a host function (HostCall::waits_until).
+void sleep_until(MonotonicTime until, Bounds bounds);
+
+// What an engine keeps of the run that goes on: what can end it, and what did where that was not
+// the guest itself. One thread at a time, the one that runs the guest.
+struct GuestRun {
+  Bounds bounds = {};
+  std::optional<Error> failure = {};  // of the bounds, or a host function's
+
+  // Whether the caller wants no more of it; then `failure` says why.
+  [[nodiscard]] bool interrupted();
+};
 
 // The same, owned.
 struct Interruption {

@@ -24,6 +24,10 @@ GUESTS = {
     "recurse.wat": '(module (func $f (export "_start") (call $f)))',
     "trap.wat": '(module (func $inner (unreachable)) (func (export "_start") (call $inner)))',
     "grow.wat": '(module (memory (export "memory") 1) (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))',
+    # Asks for a day on the monotonic clock: a subscription is 48 bytes, with the clock at 16 and its time at 24.
+    "sleep.wat": r"""(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 16) "\01") (data (i32.const 24) "\00\00\4f\91\94\4e")
+      (func (export "_start") (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))""",
     "hello.wat": r"""(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
       (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\06\00\00\00hello\n")
@@ -130,8 +134,8 @@ class AddingAnEngine(unittest.TestCase):
 
     def test_it_keeps_what_an_engine_owes(self):
         self.assertEqual(self.wasm3("hello.wat", code=5), "hello\n")
-        for spinning in ("spin.wat", "spin_if.wat"):
-            self.assertIn("DeadlineExceeded", self.wasm3(spinning, "--timeout-ms", "50", code=124))
+        for endless in ("spin.wat", "spin_if.wat", "sleep.wat"):
+            self.assertIn("DeadlineExceeded: its time is up", self.wasm3(endless, "--timeout-ms", "50", code=124))
         self.assertIn("Trapped (StackOverflow)", self.wasm3("recurse.wat", code=134))
         self.assertIn("Trapped (Unreachable)", self.wasm3("trap.wat", code=134))
         grow = ("grow.wat", "--memory-bytes", "192KiB", "--invoke", "grow")
@@ -140,7 +144,7 @@ class AddingAnEngine(unittest.TestCase):
         self.assertIn("LimitExceeded", self.wasm3("grow.wat", "--memory-bytes", "1KiB", "--invoke", "grow", "1", code=137))
         self.assertIn("counts no fuel", self.wasm3("add.wat", "--fuel", "10", "--invoke", "add", "1", "2", code=125))
         (self.path / "import.wat").write_text('(module (import "env" "none" (func)) (func (export "_start")))')
-        self.assertIn("the host offers no env.none", self.wasm3("import.wat", code=125))
+        self.assertIn("it imports env.none, which is not offered", self.wasm3("import.wat", code=125))
         (self.path / "cut.wasm").write_bytes(b"\0asm\1\0\0\0\1\x7f")
         self.assertIn("ModuleCompileFailed", self.wasm3("cut.wasm", code=125))
 

@@ -20,32 +20,6 @@ const seam_wasmi_value* raw(const Value* values) {
   return reinterpret_cast<const seam_wasmi_value*>(values);
 }
 
-const HostFunction* find(const HostModule& host, const ExternType& import) {
-  const auto found = std::ranges::find_if(host.functions(), [&](const HostFunction& function) {
-    return function.module == import.module && function.name == import.name;
-  });
-  return found == host.functions().end() ? nullptr : &*found;
-}
-
-Error not_offered(const ExternType& import) {
-  return {
-      .code = ErrorCode::kModuleInstantiateFailed,
-      .message = fmt::format("it imports {}.{}, which is not offered", import.module, import.name)};
-}
-
-// The host's function for this import.
-Outcome<const HostFunction*> resolve(const HostModule& host, const ExternType& import) {
-  const HostFunction* function = find(host, import);
-  if (import.kind != ExternKind::kFunction || function == nullptr)
-    return std::unexpected(not_offered(import));
-  if (function->type != import.function) {
-    return fail(ErrorCode::kModuleInstantiateFailed,
-                fmt::format("it imports {}.{} as {}, which is {}", import.module, import.name,
-                            to_string(import.function), to_string(function->type)));
-  }
-  return function;
-}
-
 void define(const seam_wasmi_api& api, seam_wasmi_linker* linker, const WasmiBound& bound) {
   const HostFunction& function = bound.function;
   const auto codes = [](const std::vector<ValueType>& types) {
@@ -112,10 +86,9 @@ class WasmiExecution : public Execution {
 
   bool resume(milliseconds slice) override {
     if (done_) return true;
-    store_.bounds = interruption_.bounds();
-    store_.failure.reset();
+    store_.run = {.bounds = interruption_.bounds()};
     const MonotonicTime now = MonotonicClock::now();
-    if (store_.interrupted()) return end(SEAM_WASMI_STOPPED);
+    if (store_.run.interrupted()) return end(SEAM_WASMI_STOPPED);
     if (store_.waits_until && now < *store_.waits_until) return false;
     store_.waits_until.reset();
     store_.sliced = true;
@@ -245,7 +218,7 @@ class WasmiFunction final : public FunctionInstance {
     }
     if (is_over(bounds)) [[unlikely]]
       return failure_of(bounds);
-    store_.bounds = bounds;
+    store_.run.bounds = bounds;
     seam_wasmi_error error;
     const seam_wasmi_status status =
         entry_.enter(store_.store, entry_.function, entry_.narrow, raw(slots), &error);
@@ -339,7 +312,7 @@ class WasmiContext final : public Context {
 
   Outcome<> resolve_all(const CompiledModule& compiled, const HostModule& host) {
     for (const ExternType& import : compiled.imports()) {
-      SEAM_ASSIGN_OR_RETURN(const HostFunction* const function, resolve(host, import));
+      SEAM_ASSIGN_OR_RETURN(const HostFunction* const function, host.resolve(import));
       define(engine_->api, linker_,
              *bound_.emplace_back(std::make_unique<WasmiBound>(WasmiBound{*function})));
     }
@@ -428,7 +401,7 @@ Outcome<std::unique_ptr<ModuleInstance>> make_linked(
                                      import.module.size(), import.name.data(), import.name.size()));
       continue;
     }
-    SEAM_ASSIGN_OR_RETURN(const HostFunction* const function, resolve(host, import));
+    SEAM_ASSIGN_OR_RETURN(const HostFunction* const function, host.resolve(import));
     define(api, linker.get(),
            *store->bound.emplace_back(
                std::make_unique<WasmiBound>(WasmiBound{*function, options.state})));

@@ -12,8 +12,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
 namespace seam::wasm {
 namespace {
@@ -83,22 +81,13 @@ class WasmiHostCall final : public HostCall {
   seam_wasmi_caller* caller_;
 };
 
-// Holds the thread until then, or until the caller wants no more.
-void sleep_until(MonotonicTime until, Bounds bounds) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait_until(lock, bounds.cancelled == nullptr ? std::stop_token() : *bounds.cancelled,
-                   std::min(until, bounds.deadline.at), [] { return false; });
-}
-
 seam_wasmi_status wait(WasmiStore& store, MonotonicTime until) {
   if (store.sliced) {
     store.waits_until = until;
     return SEAM_WASMI_WAITING;
   }
-  sleep_until(until, store.bounds);
-  return store.interrupted() ? SEAM_WASMI_STOPPED : SEAM_WASMI_DONE;
+  sleep_until(until, store.run.bounds);
+  return store.run.interrupted() ? SEAM_WASMI_STOPPED : SEAM_WASMI_DONE;
 }
 
 }  // namespace
@@ -129,18 +118,12 @@ WasmiStore::WasmiStore(std::shared_ptr<WasmiEngine> engine_, const seam_wasmi_mo
 
 WasmiStore::~WasmiStore() { api().store_delete(store); }
 
-bool WasmiStore::interrupted() {
-  if (!bounds.passed()) return false;
-  failure = failure_of(bounds).take();
-  return true;
-}
-
 std::uint64_t WasmiStore::refill(std::uint64_t needed, std::uint64_t left) {
-  if (interrupted()) return 0;
+  if (run.interrupted()) return 0;
   if (!has_fuel) return std::max(needed, kPortion);
   const std::uint64_t all = left + fuel_reserve;
   if (all < needed) {
-    failure = Error{.code = ErrorCode::kLimitExceeded, .message = "the fuel is used up"};
+    run.failure = Error{.code = ErrorCode::kLimitExceeded, .message = "the fuel is used up"};
     return 0;
   }
   const std::uint64_t portion = std::min(all, std::max(needed, kPortion));
@@ -155,7 +138,7 @@ std::optional<std::uint64_t> WasmiStore::fuel_left() const {
 
 Error WasmiStore::take_failure(seam_wasmi_status status, seam_wasmi_error& error) {
   if (status == SEAM_WASMI_FAILED) return take_error(api(), error);
-  if (failure) return *std::exchange(failure, std::nullopt);
+  if (run.failure) return *std::exchange(run.failure, std::nullopt);
   return {.code = ErrorCode::kTrapped, .message = "wasmi stopped for no reason given"};
 }
 
@@ -166,7 +149,7 @@ seam_wasmi_status on_host_call(const void* function, void* context, seam_wasmi_c
   WasmiHostCall call(bound.state.value_or(store.state), store.api(), caller);
   if (Failure failure = bound.function.invoke(bound.function.callable.get(), call,
                                               reinterpret_cast<Value*>(slots))) [[unlikely]] {
-    store.failure = std::move(failure).take();
+    store.run.failure = std::move(failure).take();
     return SEAM_WASMI_STOPPED;
   }
   if (const auto& until = call.waits_until(); until && bound.function.may_wait) [[unlikely]]

@@ -38,14 +38,13 @@ struct WasmiStore {
   WasmiStore& operator=(const WasmiStore&) = delete;
 
   [[nodiscard]] const seam_wasmi_api& api() const { return engine->api; }
-  // Whether the caller wants no more of what runs; then `failure` says why. Asks the clock.
-  [[nodiscard]] bool interrupted();
-  // The same, a tick late and nearly for nothing.
+  // run.interrupted(), a tick late and nearly for nothing.
   [[nodiscard]] bool interrupted_about_now() {
-    if (bounds.deadline == Deadline::never() && bounds.cancelled == nullptr) return false;
-    const bool look = bounds.deadline.passed(engine->clock.now()) ||
-                      (bounds.cancelled != nullptr && bounds.cancelled->stop_requested());
-    return look && interrupted();
+    if (run.bounds.none()) return false;
+    if (!run.bounds.deadline.passed(engine->clock.now()) &&
+        (run.bounds.cancelled == nullptr || !run.bounds.cancelled->stop_requested()))
+      return false;
+    return run.interrupted();
   }
   // How much fuel to give a guest that needs `needed` to go on and has `left`; 0 to stop it.
   [[nodiscard]] std::uint64_t refill(std::uint64_t needed, std::uint64_t left);
@@ -53,11 +52,10 @@ struct WasmiStore {
   // Why a guest ended. Frees `error`.
   [[nodiscard]] Error take_failure(seam_wasmi_status status, seam_wasmi_error& error);
 
+  GuestRun run = {};  // first, so that the path of a host call needs no address but the store's
   std::shared_ptr<WasmiEngine> engine;  // shared by all that it made
   seam_wasmi_store* store;
   void* state;
-  Bounds bounds = {};  // of the call that runs
-  std::optional<Error> failure = {};
   bool has_fuel = false;
   std::uint64_t fuel_reserve = 0;  // what Limits::fuel still grants and the guest was not given yet
   bool sliced = false;             // a guest that waits may leave the thread

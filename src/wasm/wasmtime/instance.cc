@@ -103,7 +103,7 @@ class WasmtimeExecution : public Execution {
 
   bool resume(milliseconds slice) override {
     if (future_ == nullptr) return true;
-    if (store_.interrupted()) {
+    if (store_.run.interrupted()) {
       abandon();
       return true;
     }
@@ -120,7 +120,7 @@ class WasmtimeExecution : public Execution {
 
   MonotonicTime ready_at() const override {
     if (!store_.waits_until) return {};
-    return std::min(*store_.waits_until, store_.bounds.deadline.at);
+    return std::min(*store_.waits_until, store_.run.bounds.deadline.at);
   }
 
   Outcome<> outcome() override {
@@ -129,7 +129,8 @@ class WasmtimeExecution : public Execution {
       return std::unexpected(
           store_.take_failure(std::exchange(error_, nullptr), std::exchange(trap_, nullptr)));
     }
-    if (store_.failure) return std::unexpected(*std::exchange(store_.failure, std::nullopt));
+    if (store_.run.failure)
+      return std::unexpected(*std::exchange(store_.run.failure, std::nullopt));
     return {};
   }
 
@@ -229,9 +230,9 @@ class WasmtimeFunction final : public FunctionInstance {
     if (store_.waits || has_references_) [[unlikely]]
       return call_on_fiber(bounds, slots);
     Store& store = store_;
-    store.bounds = bounds;  // looked at there from now on: little is kept over the calls below
-    if (!bounds.none() && store.bounds.passed()) [[unlikely]]
-      return failure_of(store.bounds);
+    store.run.bounds = bounds;  // looked at there from now on: little is kept over the calls below
+    if (!bounds.none() && store.run.bounds.passed()) [[unlikely]]
+      return failure_of(store.run.bounds);
     wasm_trap_t* trap = nullptr;
     wasmtime_error_t* error = nullptr;
     {
@@ -271,9 +272,8 @@ class WasmtimeFunction final : public FunctionInstance {
     return store_.take_failure(error, trap);
   }
   [[gnu::noinline]] Failure call_on_fiber(Bounds bounds, Value* slots) {
-    Interruption by{.deadline = bounds.deadline, .cancelled = {}};
-    if (bounds.cancelled != nullptr) by.cancelled = *bounds.cancelled;
-    const auto execution = start(std::move(by), {slots, this->slots()});
+    const auto execution = start({.deadline = bounds.deadline, .cancelled = bounds.stop_token()},
+                                 {slots, this->slots()});
     if (!execution) return execution.error();
     if (Outcome<> outcome = run_to_end(**execution); !outcome) return std::move(outcome).error();
     std::ranges::copy((*execution)->results(), slots);
@@ -383,7 +383,7 @@ Outcome<std::unique_ptr<Context>> make_context(std::shared_ptr<Engine> engine,
   auto context = std::make_unique<WasmtimeContext>(std::move(engine), linker.release());
   context->exports = exports;
   for (const ExternType& import : imports) {
-    SEAM_ASSIGN_OR_RETURN(const HostFunction* function, offered(host, import));
+    SEAM_ASSIGN_OR_RETURN(const HostFunction* function, host.resolve(import));
     Bound& bound = *context->bound.emplace_back(std::make_unique<Bound>(*function));
     context->waits |= function->may_wait;
     if (wasmtime_error_t* error = define(context->linker, bound))
@@ -411,7 +411,7 @@ Outcome<std::unique_ptr<ModuleInstance>> make_linked(
                                      import.module.size(), import.name.data(), import.name.size(),
                                      &*item);
     } else {
-      SEAM_ASSIGN_OR_RETURN(const HostFunction* function, offered(host, import));
+      SEAM_ASSIGN_OR_RETURN(const HostFunction* function, host.resolve(import));
       bound.push_back(std::make_unique<Bound>(*function, side.get()));
       error = define(linker.get(), *bound.back());
     }

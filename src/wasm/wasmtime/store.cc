@@ -22,7 +22,7 @@ HostSide& side_of(const Bound& bound, wasmtime_caller_t* caller) {
 
 // Apart from the calls that end well, whose frames stay small by it.
 [[gnu::noinline]] wasm_trap_t* end_guest(Store& store, Failure failure) {
-  store.failure = std::move(failure).take();
+  store.run.failure = std::move(failure).take();
   constexpr std::string_view kMessage = "ended by the host";
   return wasmtime_trap_new(kMessage.data(), kMessage.size());
 }
@@ -104,22 +104,6 @@ wasmtime_error_t* define(wasmtime_linker_t* linker, Bound& bound) {
   return error;
 }
 
-Outcome<const HostFunction*> offered(const HostModule& host, const ExternType& import) {
-  const auto found = std::ranges::find_if(host.functions(), [&](const HostFunction& function) {
-    return function.module == import.module && function.name == import.name;
-  });
-  if (import.kind != ExternKind::kFunction || found == host.functions().end()) {
-    return fail(ErrorCode::kModuleInstantiateFailed,
-                fmt::format("it imports {}.{}, which is not offered", import.module, import.name));
-  }
-  if (found->type != import.function) {
-    return fail(ErrorCode::kModuleInstantiateFailed,
-                fmt::format("it imports {}.{} as {}, which is {}", import.module, import.name,
-                            to_string(import.function), to_string(found->type)));
-  }
-  return &*found;
-}
-
 Store::Store(Engine& engine_, const InstanceOptions& options)
     : engine(engine_),
       ticker(*engine_.ticker),
@@ -146,9 +130,9 @@ Store::~Store() {
 
 Error Store::take_failure(wasmtime_error_t* error, wasm_trap_t* trap) {
   Error taken = trap != nullptr ? take_trap(trap) : take_error(error, ErrorCode::kTrapped);
-  if (failure) {
-    failure->backtrace = std::move(taken.backtrace);
-    return *std::exchange(failure, std::nullopt);
+  if (run.failure) {
+    run.failure->backtrace = std::move(taken.backtrace);
+    return *std::exchange(run.failure, std::nullopt);
   }
   const auto says = [&](std::string_view words) { return taken.message.contains(words); };
   if (says("exceeds memory limits") || says("exceeds table limits") ||
@@ -169,7 +153,7 @@ wasmtime_error_t* Store::on_epoch(wasmtime_context_t* /*context*/, void* data, s
     self.counted = true;
     self.ticker.enter_long();
   }
-  if (self.interrupted()) return wasmtime_error_new("interrupted");
+  if (self.run.interrupted()) return wasmtime_error_new("interrupted");
   *delta = kTicksBetweenLooks;
   *kind = self.sliced && MonotonicClock::now() >= self.slice_end
               ? WASMTIME_UPDATE_DEADLINE_YIELD

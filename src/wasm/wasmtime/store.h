@@ -57,10 +57,6 @@ struct Bound {
 
 // Adds `function` to the linker; `bound` must outlive what is instantiated by it.
 [[nodiscard]] wasmtime_error_t* define(wasmtime_linker_t* linker, Bound& bound);
-// The host function that the import asks for.
-// errors    kModuleInstantiateFailed   there is none, or it is of another type
-[[nodiscard]] Outcome<const HostFunction*> offered(const HostModule& host,
-                                                   const ExternType& import);
 
 // Used by one thread at a time.
 class Store {
@@ -73,16 +69,9 @@ class Store {
   // A run begins, which `by` can end.
   void begin(Interruption by) {
     kept = std::move(by);
-    bounds = kept.bounds();
-    failure.reset();
+    run = {.bounds = kept.bounds()};
   }
-  // Whether the caller wants no more of it; then `failure` says why.
-  bool interrupted() {
-    if (!bounds.passed()) return false;
-    failure = failure_of(bounds).take();
-    return true;
-  }
-  // Puts whatever ended the run in one Error; `failure` first, for it is the cause.
+  // Puts whatever ended the run in one Error; run.failure first, for it is the cause.
   Error take_failure(wasmtime_error_t* error, wasm_trap_t* trap);
 
   static constexpr std::uint64_t kTicksBetweenLooks = 1;
@@ -101,9 +90,8 @@ class Store {
 
   // Of the run in progress.
   Interruption kept;  // of an Execution
-  Bounds bounds;
-  bool counted = false;          // by the ticker, as a run of more than a tick
-  std::optional<Error> failure;  // ended from outside or by a host function
+  GuestRun run;
+  bool counted = false;  // by the ticker, as a run of more than a tick
   std::optional<MonotonicTime> waits_until;
   bool sliced = false;
   MonotonicTime slice_end;

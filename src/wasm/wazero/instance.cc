@@ -18,8 +18,6 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 #include "base/check.h"
@@ -69,8 +67,7 @@ struct Group {
   Limits limits;
   std::vector<std::unique_ptr<Body>> bodies;
   Watched watched;
-  Bounds bounds;                 // of the run that goes on
-  std::optional<Error> failure;  // ended from outside or by a host function
+  GuestRun run;  // that goes on
 
   explicit Group(std::shared_ptr<WazeroEngine> the_engine) : engine(std::move(the_engine)) {
     engine->watch->watch(watched);
@@ -84,36 +81,18 @@ struct Group {
     }
   }
 
-  // Whether the caller wants no more of it; then `failure` says why.
-  bool interrupted() {
-    if (!bounds.passed()) return false;
-    failure = failure_of(bounds).take();
-    return true;
-  }
-
-  // Puts whatever ended the run in one Error; `failure` first, for it is the cause.
+  // Puts whatever ended the run in one Error; run.failure first, for it is the cause.
   Error take_failure(const WazeroBuffer& buffer) {
     Error taken = take_error(buffer);
-    if (!failure) return taken;
-    failure->backtrace = std::move(taken.backtrace);
-    return *std::exchange(failure, std::nullopt);
+    if (!run.failure) return taken;
+    run.failure->backtrace = std::move(taken.backtrace);
+    return *std::exchange(run.failure, std::nullopt);
   }
 
   // Sleeps until a host function's time has come; false if the run is interrupted before that.
   bool wait(Deadline until) {
-    std::mutex mutex;
-    std::condition_variable_any never_notified;
-    std::unique_lock lock(mutex);
-    const std::stop_token cancelled =
-        bounds.cancelled == nullptr ? std::stop_token() : *bounds.cancelled;
-    const MonotonicTime end = std::min(until.at, bounds.deadline.at);
-    while (!interrupted()) {
-      const MonotonicTime now = MonotonicClock::now();
-      if (now >= end) return true;
-      never_notified.wait_until(lock, cancelled, std::min(end, now + seconds(60)),
-                                [] { return false; });
-    }
-    return false;
+    sleep_until(until.at, run.bounds);
+    return !run.interrupted();
   }
 };
 
@@ -133,7 +112,7 @@ class Callable {
     if (bounds.passed()) [[unlikely]]
       return failure_of(bounds);
     Group& group = group_;
-    group.bounds = bounds;
+    group.run.bounds = bounds;
     Watch& watch = *group.engine->watch;
     WazeroBuffer failed;
     std::uint32_t* const outer_look = watch.enter(group.watched, look_);
@@ -185,7 +164,7 @@ std::int32_t on_host_call(const void* bound_function, std::uintptr_t caller_tag,
   Value* const slots = many.empty() ? few.data() : many.data();
   for (std::size_t i = 0; i < type.params.size(); ++i) slots[i] = Value::of(get(stack[i]));
   if (Failure failure = bound.function.invoke(bound.function.callable.get(), call, slots)) {
-    group.failure = std::move(failure).take();
+    group.run.failure = std::move(failure).take();
     return 1;
   }
   if (!type.results.empty()) set(stack[0], to_number(type.results[0], slots[0]));
@@ -194,7 +173,7 @@ std::int32_t on_host_call(const void* bound_function, std::uintptr_t caller_tag,
 }
 
 std::int32_t on_look(std::uintptr_t tag) {
-  return reinterpret_cast<const Body*>(tag)->group->interrupted() ? 1 : 0;
+  return reinterpret_cast<const Body*>(tag)->group->run.interrupted() ? 1 : 0;
 }
 
 class WazeroMemory final : public Memory {
@@ -427,22 +406,6 @@ class WazeroContext final : public Context {
   std::shared_ptr<Link> link_;  // shared: by the context and its instances
 };
 
-Outcome<const HostFunction*> offered(const HostModule& host, const ExternType& import) {
-  const auto found = std::ranges::find_if(host.functions(), [&](const HostFunction& function) {
-    return function.module == import.module && function.name == import.name;
-  });
-  if (import.kind != ExternKind::kFunction || found == host.functions().end()) {
-    return fail(ErrorCode::kModuleInstantiateFailed,
-                fmt::format("it imports {}.{}, which is not offered", import.module, import.name));
-  }
-  if (found->type != import.function) {
-    return fail(ErrorCode::kModuleInstantiateFailed,
-                fmt::format("it imports {}.{} as {}, which is {}", import.module, import.name,
-                            to_string(import.function), to_string(found->type)));
-  }
-  return &*found;
-}
-
 // The last of the linked instances under that name that exports it.
 WazeroInstance* exporter(std::span<const LinkedInstance> linked, const ExternType& import) {
   for (std::size_t i = linked.size(); i > 0; --i) {
@@ -470,7 +433,7 @@ Outcome<> resolve(Link& link, const HostModule& host, std::span<const LinkedInst
       if (import.kind == ExternKind::kMemory) body->memory = other->body().memory;
       continue;
     }
-    SEAM_ASSIGN_OR_RETURN(const HostFunction* const function, offered(host, import));
+    SEAM_ASSIGN_OR_RETURN(const HostFunction* const function, host.resolve(import));
     Bound& bound = *link.bound.emplace_back(std::make_unique<Bound>(Bound{*function, body}));
     for (const auto* types : {&function->type.params, &function->type.results}) {
       for (const ValueType type : *types) bound.types.push_back(type_byte(type));
