@@ -16,8 +16,8 @@ Store& store_of(wasmtime_caller_t* caller) {
   return *static_cast<Store*>(wasmtime_context_get_data(wasmtime_caller_context(caller)));
 }
 
-HostSide& side_of(const Bound& bound, wasmtime_caller_t* caller) {
-  return bound.side == nullptr ? store_of(caller).own : *bound.side;
+HostSide& side_of(const Bound& bound, Store& store) {
+  return bound.side == nullptr ? store.own : *bound.side;
 }
 
 // Apart from the calls that end well, whose frames stay small by it.
@@ -31,7 +31,7 @@ wasm_trap_t* on_host_call(void* env, wasmtime_caller_t* caller, wasmtime_val_raw
                           std::size_t /*count*/) {
   const Bound& bound = *static_cast<const Bound*>(env);
   Store& store = *running_store;
-  HostSide& side = bound.side == nullptr ? store.own : *bound.side;
+  HostSide& side = side_of(bound, store);
   side.begin(caller);
   Failure failure =
       bound.function.invoke(bound.function.callable.get(), side, reinterpret_cast<Value*>(slots));
@@ -54,7 +54,7 @@ void on_waiting_host_call(void* env, wasmtime_caller_t* caller, const wasmtime_v
                           wasmtime_async_continuation_t* continuation) {
   const Bound& bound = *static_cast<const Bound*>(env);
   Store& store = store_of(caller);
-  HostSide& side = side_of(bound, caller);
+  HostSide& side = side_of(bound, store);
   side.begin(caller);
   std::vector<Value> slots(std::max(params_count, results_count));
   for (std::size_t i = 0; i < params_count; ++i)
