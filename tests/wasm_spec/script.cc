@@ -167,8 +167,8 @@ class Script {
       if (text_at(command, "module_type") != "binary") return std::nullopt;
       name = text_at(command, "filename");
     }
-    std::ifstream file(folder_ / name, std::ios::binary);
-    if (!file) return std::nullopt;
+    std::ifstream file(folder_ / std::filesystem::path(name).filename(), std::ios::binary);
+    if (!file) throw std::runtime_error(fmt::format("there is no module {} beside it", name));
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
 
@@ -439,15 +439,19 @@ Outcome<std::unique_ptr<SpecTest>> SpecTest::make(Runtime& runtime,
 }
 
 ScriptResult SpecTest::run(const std::filesystem::path& file) {
-  ScriptResult result;
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;
   text << stream.rdbuf();
+  return run(text.str(), file.parent_path());
+}
+
+ScriptResult SpecTest::run(std::string_view text, const std::filesystem::path& folder) {
+  ScriptResult result;
   try {
-    const boost::json::value script = boost::json::parse(text.str());
-    Script(*this, file.parent_path()).run(script.as_object(), result);
-  } catch (const std::exception& error) {  // Boost.JSON's; nothing else here throws
-    result.failures.push_back({0, "script", fmt::format("{}: {}", file.string(), error.what())});
+    const boost::json::value script = boost::json::parse(text);
+    Script(*this, folder).run(script.as_object(), result);
+  } catch (const std::exception& error) {  // Boost.JSON's, and those of values.h and bytes_of()
+    result.failures.push_back({0, "script", error.what()});
   }
   return result;
 }

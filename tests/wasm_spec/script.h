@@ -43,6 +43,8 @@ class SpecTest {
   // the engine refuses a module that needs a proposal which it does not claim, where a module is
   // over a limit of the engine, or where a host can neither give nor see what is tested.
   [[nodiscard]] ScriptResult run(const std::filesystem::path& file);
+  // The same with the text of a script, whose modules lie in `folder`.
+  [[nodiscard]] ScriptResult run(std::string_view text, const std::filesystem::path& folder);
 
  private:
   friend class Script;

@@ -6,9 +6,8 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <stdexcept>
 #include <string_view>
-
-#include "base/check.h"
 
 namespace seam::wasm {
 namespace {
@@ -21,9 +20,10 @@ constexpr std::size_t kIsReference = 8;  // the byte of a Value that tells a ref
 std::uint64_t bits_of(std::string_view text) {
   std::uint64_t bits = 0;
   const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
-  CHECK(error == std::errc() && end == text.data() + text.size());
+  const char* const begin = text.data() + (negative ? 1 : 0);
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), bits);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw std::invalid_argument(fmt::format("'{}' is no number of 64 bits", text));
   return negative ? 0 - bits : bits;
 }
 
@@ -35,8 +35,18 @@ struct Lanes {
 Lanes lanes_of(std::string_view type) {
   if (type == "i8") return {1, false};
   if (type == "i16") return {2, false};
-  if (type == "i32" || type == "f32") return {4, type[0] == 'f'};
-  return {8, type[0] == 'f'};
+  if (type == "i32" || type == "f32") return {4, type.starts_with('f')};
+  return {8, type.starts_with('f')};
+}
+
+// The lanes of a vector, as many as fill it.
+const boost::json::array& lanes_in(const object& vector, Lanes lanes) {
+  const boost::json::array& all = vector.at("value").as_array();
+  if (all.size() * lanes.bytes != sizeof(Value)) {
+    throw std::invalid_argument(
+        fmt::format("a vector of {} lanes of {} bytes each", all.size(), lanes.bytes));
+  }
+  return all;
 }
 
 std::optional<ValueType> type_of(std::string_view type) {
@@ -92,9 +102,8 @@ std::optional<TypedValue> argument_of(const object& text) {
   if (out.type == ValueType::kV128) {
     const Lanes lanes = lanes_of(text_at(text, "lane_type"));
     std::size_t at = 0;
-    for (const boost::json::value& lane : text.at("value").as_array()) {
+    for (const boost::json::value& lane : lanes_in(text, lanes)) {
       const std::uint64_t bits = bits_of(lane.as_string());
-      CHECK(at + lanes.bytes <= sizeof out.value.bytes);
       std::memcpy(out.value.bytes + at, &bits, lanes.bytes);
       at += lanes.bytes;
     }
@@ -126,7 +135,7 @@ bool matches(const object& expected, const TypedValue& value) {
     return number_matches(text_at(expected, "value"), value.value.bytes, lanes_of(type));
   const Lanes lanes = lanes_of(text_at(expected, "lane_type"));
   const std::uint8_t* at = value.value.bytes;
-  return std::ranges::all_of(expected.at("value").as_array(), [&](const auto& lane) {
+  return std::ranges::all_of(lanes_in(expected, lanes), [&](const auto& lane) {
     const bool same = number_matches(lane.as_string(), at, lanes);
     at += lanes.bytes;
     return same;

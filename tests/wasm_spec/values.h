@@ -1,5 +1,6 @@
 #pragma once
-// The values of a specification test: in a script they are text, of an engine they are bits.
+// The values of a specification test: in a script they are text, of an engine they are bits. What
+// cannot be read throws a std::exception, as Boost.JSON does where a member is missing.
 
 #include <boost/json/object.hpp>
 #include <optional>
