@@ -74,6 +74,21 @@ TEST(CommandLine, MistakesSuggestTheNearest) {
   EXPECT_EQ(error({"serve", "--port"}), "flag --port: needs a value.\n");
 }
 
+TEST(CommandLine, AWrongUrlIsToldBeforeAnythingElseIsDone) {
+  const std::vector<std::vector<std::string>> commands{
+      {"deploy", "/nowhere"}, {"invoke", "nodejs-a"},           {"calls"},
+      {"logs", "-f"},         {"functions", "get", "nodejs-a"}, {"health"}};
+  for (std::vector<std::string> arguments : commands) {
+    arguments.insert(arguments.end(), {"--url", "localhost:8080/"});
+    const CommandResult result = run_with(arguments);
+    EXPECT_EQ(result.exit_code, kUsage) << arguments.front();
+    EXPECT_EQ(result.error,
+              "--url: 'localhost:8080' is not a URL to fetch: it must begin with http://. Give one "
+              "such as --url http://127.0.0.1:8080.\n")
+        << arguments.front();
+  }
+}
+
 TEST(CommandLine, ServeGetsItsSettings) {
   EXPECT_EQ(run_with({"serve", "--port", "9"}).exit_code, 9);
   EXPECT_EQ(run_with({"serve", "--port", "9", "--json"}).exit_code, 10);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "config/nearest.h"
+#include "http/client.h"
 
 namespace seam::cli {
 namespace {
@@ -154,6 +155,12 @@ Result<std::string> Flags::server(const config::Environment& environment) const 
                                       : fmt::format("http://{}:{}", settings.host, settings.port);
   }
   while (url.ends_with('/')) url.pop_back();
+  if (Result<void> checked = http::check_url(url); !checked) {
+    checked.error().message = fmt::format(
+        "{}{}. Give one such as --url http://127.0.0.1:8080.",
+        parts_->url != nullptr && !parts_->url->empty() ? "--url: " : "", checked.error().message);
+    return std::unexpected(std::move(checked).error());
+  }
   return url;
 }
 

@@ -54,6 +54,7 @@ class Flags {
 
   [[nodiscard]] Result<LoadedSettings> load(const config::Environment& environment) const;
   // "http://127.0.0.1:8080": the one of add_server(), or by host and port of the settings.
+  // errors    kInvalidArgument   a wrong setting, or a URL that no request can be sent to
   [[nodiscard]] Result<std::string> server(const config::Environment& environment) const;
 
  private:

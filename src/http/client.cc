@@ -290,6 +290,11 @@ std::string request_text(const ClientRequest& request, const Url& url) {
 
 }  // namespace
 
+Result<void> check_url(std::string_view url) {
+  SEAM_RETURN_IF_ERROR(parse_url(url));
+  return {};
+}
+
 Result<ClientResponse> fetch(const ClientRequest& request) {
   SEAM_ASSIGN_OR_RETURN(const Url url, parse_url(request.url));
   for (const auto& [name, value] : request.headers)

@@ -35,6 +35,10 @@ struct ClientResponse {
   std::string body = {};
 };
 
+// Whether fetch() could ask there at all: for who has much to do before. Asks nobody.
+// errors    kInvalidArgument   not an http:// URL; the message has it, and what is wrong
+[[nodiscard]] Result<void> check_url(std::string_view url);
+
 // Blocks the calling thread.
 // errors    kUnavailable        nothing listens there, or the connection broke; kDeadlineExceeded
 // no answer in time
