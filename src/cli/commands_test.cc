@@ -51,6 +51,21 @@ TEST(CommandLine, RareSettingsAreInTheHelpOfConfigOnly) {
   EXPECT_EQ(run_with({"serve", "--http-idle-timeout-seconds", "5", "--port=7"}).exit_code, 7);
 }
 
+TEST(CommandLine, ClientsShowNoFlagsOfTheServer) {
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"invoke"}, {"deploy"}, {"calls"}, {"logs"}, {"functions", "list"}, {"health"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.emplace_back("--help");
+    const std::string help = run_with(arguments).out;
+    EXPECT_TRUE(help.contains("--url")) << help;
+    EXPECT_TRUE(help.contains("--config")) << help;
+    EXPECT_FALSE(help.contains("--host")) << help;
+    EXPECT_FALSE(help.contains("--port")) << help;
+  }
+  // Taken all the same, as every setting is.
+  EXPECT_TRUE(run_with({"health", "--live", "--port", "1"}).error.contains("127.0.0.1:1"));
+}
+
 TEST(CommandLine, MistakesSuggestTheNearest) {
   const auto error = [](const std::vector<std::string>& arguments) {
     const CommandResult result = run_with(arguments);

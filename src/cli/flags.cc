@@ -69,10 +69,8 @@ void Flags::add_settings(SettingFlags which) {
   parts_->values.resize(descriptors().size());
   for (std::size_t i = 0; i < parts_->values.size(); ++i) {
     const config::Setting& setting = descriptors()[i];
-    const bool address = setting.key == "host" || setting.key == "port";
     const bool shown =
         which == SettingFlags::kAll || (which == SettingFlags::kCommon && setting.common) ||
-        (which == SettingFlags::kAddress && address) ||
         (which == SettingFlags::kRun && (setting.key == "port" || setting.key == "isolation"));
     const std::string standard =
         which == SettingFlags::kRun && setting.key == "port" ? "8081, or any free one"
@@ -91,8 +89,9 @@ void Flags::add_settings(SettingFlags which) {
 
 void Flags::add_server(std::string& url) {
   parts_->url = &url;
-  option("--url", url, "Where the server is, instead of host and port", "URL");
-  add_settings(SettingFlags::kAddress);
+  option("--url", url,
+         "Where the server is (http://127.0.0.1:8080, or by host and port of the settings)", "URL");
+  add_settings(SettingFlags::kNone);
 }
 
 std::optional<CommandResult> Flags::parse(std::vector<std::string> arguments) {

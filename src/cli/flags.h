@@ -22,7 +22,7 @@ class App;
 namespace seam::cli {
 
 // Which settings a command's help shows; it takes all of them.
-enum class SettingFlags : std::uint8_t { kCommon, kAll, kAddress, kRun };
+enum class SettingFlags : std::uint8_t { kCommon, kAll, kNone, kRun };
 
 // What was parsed is written into the variables that were given, which must outlive this.
 class Flags {
@@ -46,7 +46,7 @@ class Flags {
               const std::string& type = "TEXT");
   // Those of the settings, and --config. Those not shown in the help are taken all the same.
   void add_settings(SettingFlags which);
-  // --url, and the settings that say where the server is.
+  // --url, and --config, whose host and port say where the server is without it.
   void add_server(std::string& url);
 
   // Nothing: go on. Else what to print.
