@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "base/identifier.h"
 #include "base/json_text.h"
 #include "cli/api_client.h"
+#include "cli/call_commands.h"
 #include "cli/commands.h"
 #include "cli/dependencies.h"
 #include "cli/project.h"
@@ -87,9 +89,18 @@ CommandResult unreachable(const Deployment& deployment, const Error& error) {
                                error.message)};
 }
 
-// The server's refusal, with the place in the function's source and the manifest that was sent.
-CommandResult refused(const http::ClientResponse& answer, const Project& project,
-                      const Style& style) {
+// The file that is the content, by the path that was given.
+std::string shown_file(const Deployment& deployment, const Project& project) {
+  if (project.folder.empty()) return deployment.path;
+  const std::filesystem::path inside =
+      std::filesystem::path(project.file).lexically_relative(project.folder);
+  return (std::filesystem::path(deployment.path) / inside).lexically_normal().string();
+}
+
+// The server's refusal, with the file that it is of: the manifest, with the line, or the function's
+// source.
+CommandResult refused(const http::ClientResponse& answer, const Deployment& deployment,
+                      const Project& project, const Style& style) {
   const Result<JsonObjectText> body = JsonObjectText::parse(answer.body);
   const Result<JsonObjectText> error =
       JsonObjectText::parse(body ? body->find("error").value_or("") : "");
@@ -99,20 +110,30 @@ CommandResult refused(const http::ClientResponse& answer, const Project& project
                                  answer.status, answer.body.substr(0, 2000))};
   }
   const std::string code = text_member(*error, "code");
+  const std::string message = text_member(*error, "message");
   CommandResult result{.exit_code = answer.status == 503  ? kUnreachable
                                     : answer.status < 500 ? kUsage
                                                           : kFailed};
-  result.error = fmt::format("{}: {}\n", style.bad(code), text_member(*error, "message"));
+  const std::string place = place_in_manifest(project, deployment.path, message);
+  result.error =
+      fmt::format("{}: {}{}{}\n", style.bad(code), place, place.empty() ? "" : ": ", message);
+  if (!place.empty()) return result;
   const Result<JsonObjectText> details = JsonObjectText::parse(error->find("details").value_or(""));
-  if (details && details->find("line")) {
-    const std::string column = text_member(*details, "column");
-    result.error += fmt::format("  at line {}{}\n", text_member(*details, "line"),
-                                column.empty() ? "" : ", column " + column);
+  const std::string line = details ? text_member(*details, "line") : "";
+  const std::string column = details ? text_member(*details, "column") : "";
+  if (project.kind == ProjectKind::kSingle) {
+    result.error += fmt::format("  in {}{}{}{}{}\n", shown_file(deployment, project),
+                                line.empty() ? "" : ":", line, column.empty() ? "" : ":", column);
+  } else {
+    result.error += fmt::format("  in {}\n", deployment.path);
+    // Its paths are those of the folder.
+    std::string stack = details ? text_member(*details, "stack_trace") : "";
+    while (stack.ends_with('\n')) stack.pop_back();
+    if (!stack.empty()) result.error += style.faint(harmless_lines(stack)) + "\n";
   }
-  if (!project.said_in.empty())
+  if (const std::string manifest = said_in(project, deployment.path); !manifest.empty())
     result.error +=
-        style.faint(fmt::format("  entry, limits and other keys are from {}", project.said_in)) +
-        "\n";
+        style.faint(fmt::format("  entry, limits and other keys are from {}", manifest)) + "\n";
   return result;
 }
 
@@ -250,7 +271,7 @@ CommandResult deploy(const Deployment& deployment, const Progress& say, const St
       http::fetch(put_request(url, project->manifest, packed->content));
   if (!answer) return unreachable(deployment, answer.error());
   if (answer->status != 200 && answer->status != 201)
-    return refused(*answer, *project, error_style);
+    return refused(*answer, deployment, *project, error_style);
   const Result<JsonObjectText> body = JsonObjectText::parse(answer->body);
   return report(deployment, *project, *packed, hash,
                 {.version = body ? text_member(*body, "version") : std::string(),

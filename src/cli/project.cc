@@ -87,7 +87,20 @@ struct Manifest {
   std::string name;
   std::string build;
   std::string said_in;
+  std::vector<std::pair<std::string, int>> lines;  // as Project::lines
 };
+
+// The line of each key and item below `node`, whose own pointer is `pointer`.
+void note_lines(const YamlNode& node, const std::string& pointer,
+                std::vector<std::pair<std::string, int>>& lines) {
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const YamlNode& item = node.items[i];
+    const bool keyed = node.kind == YamlNode::Kind::kMap;
+    std::string below = fmt::format("{}/{}", pointer, keyed ? item.key : fmt::format("{}", i));
+    note_lines(item, below, lines);
+    lines.emplace_back(std::move(below), keyed ? item.key_line : item.line);
+  }
+}
 
 void append_member(std::string& json, std::string_view key, std::string_view value) {
   json.pop_back();
@@ -96,21 +109,22 @@ void append_member(std::string& json, std::string_view key, std::string_view val
   json.append(":").append(value).append("}");
 }
 
-Result<Manifest> read_yaml_manifest(const std::string& text) {
+// `shown` is the file as messages name it.
+Result<Manifest> read_yaml_manifest(const std::string& text, const std::string& shown) {
   Manifest manifest;
   manifest.said_in = kManifestFile;
-  SEAM_ASSIGN_OR_RETURN(const YamlNode root, config::parse_yaml(text, kManifestFile));
+  SEAM_ASSIGN_OR_RETURN(const YamlNode root, config::parse_yaml(text, shown));
   if (root.kind == YamlNode::Kind::kNull) return manifest;
   if (root.kind != YamlNode::Kind::kMap)
-    return wrong(
-        fmt::format("{}:{}: the file must be `key: value` lines", kManifestFile, root.line));
+    return wrong(fmt::format("{}:{}: the file must be `key: value` lines", shown, root.line));
+  note_lines(root, "", manifest.lines);
   for (const YamlNode& item : root.items) {
-    SEAM_RETURN_IF_ERROR(check_key(fmt::format("{}:{}", kManifestFile, item.key_line), item.key));
+    SEAM_RETURN_IF_ERROR(check_key(fmt::format("{}:{}", shown, item.key_line), item.key));
     const bool text_key = item.key == "name" || item.key == "runtime" || item.key == "entry" ||
                           item.key == "description" || item.key == "build" ||
                           item.key == "engine" || item.key == "fallback" || item.key == "isolation";
     if (text_key && item.kind != YamlNode::Kind::kScalar)
-      return wrong(fmt::format("{}:{}: {} must be a text", kManifestFile, item.line, item.key));
+      return wrong(fmt::format("{}:{}: {} must be a text", shown, item.line, item.key));
     if (item.key == "name") {
       manifest.name = item.scalar;
       continue;
@@ -126,43 +140,46 @@ Result<Manifest> read_yaml_manifest(const std::string& text) {
   return manifest;
 }
 
-Result<Manifest> read_package_manifest(const std::string& text) {
+Result<Manifest> read_package_manifest(const std::string& text, const std::string& shown) {
   Manifest manifest;
   Result<JsonObjectText> package = JsonObjectText::parse(text);
-  if (!package) return wrong(fmt::format("package.json: {}", package.error().message));
+  if (!package) return wrong(fmt::format("{}: {}", shown, package.error().message));
   const auto seam = package->find("seam");
   if (!seam) return manifest;
   manifest.said_in = "package.json";
   const Result<JsonObjectText> members = JsonObjectText::parse(*seam);
-  if (!members) return wrong("package.json: \"seam\" must be an object with the function's keys");
+  if (!members)
+    return wrong(fmt::format("{}: \"seam\" must be an object with the function's keys", shown));
   for (const auto& [raw, value] : members->members()) {
     const std::string key = decode_json_string(fmt::format("\"{}\"", raw));
-    SEAM_RETURN_IF_ERROR(check_key("package.json: \"seam\"", key));
+    SEAM_RETURN_IF_ERROR(check_key(shown + ": \"seam\"", key));
     if (key != "name" && key != "build") {
       append_member(manifest.json, key, value);
     } else if (is_json_string(value)) {
       (key == "name" ? manifest.name : manifest.build) = decode_json_string(value);
     } else {
-      return wrong(fmt::format("package.json: \"seam\": {} is {}: it must be a text", key,
+      return wrong(fmt::format("{}: \"seam\": {} is {}: it must be a text", shown, key,
                                value.substr(0, 60)));
     }
   }
   return manifest;
 }
 
+// `folder` as it was given, which is how messages name it.
 Result<Manifest> read_manifest(const fs::path& folder) {
-  const bool yaml = fs::exists(folder / kManifestFile);
+  const fs::path yaml = (folder / kManifestFile).lexically_normal();
+  const fs::path package = (folder / "package.json").lexically_normal();
   Manifest manifest;
-  if (fs::exists(folder / "package.json")) {
-    SEAM_ASSIGN_OR_RETURN(const std::string text, read_file(folder / "package.json"));
-    SEAM_ASSIGN_OR_RETURN(manifest, read_package_manifest(text));
+  if (fs::exists(package)) {
+    SEAM_ASSIGN_OR_RETURN(const std::string text, read_file(package));
+    SEAM_ASSIGN_OR_RETURN(manifest, read_package_manifest(text, package.string()));
   }
-  if (!yaml) return manifest;
+  if (!fs::exists(yaml)) return manifest;
   if (!manifest.said_in.empty())
-    return wrong(fmt::format("{} and \"seam\" in package.json both describe the function: keep one",
-                             kManifestFile));
-  SEAM_ASSIGN_OR_RETURN(const std::string text, read_file(folder / kManifestFile));
-  return read_yaml_manifest(text);
+    return wrong(fmt::format("{} and \"seam\" in {} both describe the function: keep one",
+                             yaml.string(), package.string()));
+  SEAM_ASSIGN_OR_RETURN(const std::string text, read_file(yaml));
+  return read_yaml_manifest(text, yaml.string());
 }
 
 struct Language {
@@ -278,11 +295,12 @@ Result<Project> read_project(const std::string& path, const std::string& name) {
   const bool is_folder = fs::is_directory(whole);
   Manifest manifest;
   if (is_folder) {
-    SEAM_ASSIGN_OR_RETURN(manifest, read_manifest(whole));
+    SEAM_ASSIGN_OR_RETURN(manifest, read_manifest(path));
     project.folder = whole.string();
   }
   project.manifest = manifest.json;
   project.said_in = manifest.said_in;
+  project.lines = std::move(manifest.lines);
   project.name = !name.empty() ? name : manifest.name;
   std::string title =
       project.name.empty() ? (is_folder ? whole.filename() : whole.stem()).string() : project.name;
@@ -304,7 +322,8 @@ Result<Project> read_project(const std::string& path, const std::string& name) {
     return wrong(fmt::format(
         "{}\"{}\" is not a function's name: 1 to 64 letters, digits, _, . and - after the "
         "language. Give one: seam deploy {} NAME",
-        manifest.said_in.empty() || !name.empty() ? "" : manifest.said_in + ": ", title, path));
+        manifest.said_in.empty() || !name.empty() ? "" : said_in(project, path) + ": ", title,
+        path));
   }
   project.name = std::move(title);
   if (is_folder) {
@@ -314,6 +333,39 @@ Result<Project> read_project(const std::string& path, const std::string& name) {
     project.file = whole.string();
   }
   return project;
+}
+
+std::string said_in(const Project& project, const std::string& path) {
+  if (project.said_in.empty()) return {};
+  return (fs::path(path) / project.said_in).lexically_normal().string();
+}
+
+std::string place_in_manifest(const Project& project, const std::string& path,
+                              std::string_view message) {
+  constexpr std::string_view kKeyCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.";
+  const bool quoted = message.starts_with('"');
+  if (quoted) message.remove_prefix(1);
+  const std::size_t end = std::min(message.find_first_not_of(kKeyCharacters), message.size());
+  std::string pointer = fmt::format("/{}", message.substr(0, end));
+  std::ranges::replace(pointer, '.', '/');
+  const std::string first = pointer.substr(1, pointer.find('/', 1) - 1);
+  const Result<JsonObjectText> manifest = JsonObjectText::parse(project.manifest);
+  if (first.empty() || !manifest || !manifest->find(first)) return {};
+  if (project.said_in != kManifestFile) return said_in(project, path) + ": \"seam\"";
+  // `"schema": /params/type: …`
+  constexpr std::string_view kBefore = "\": ";
+  if (quoted && message.substr(end).starts_with("\": /")) {
+    message.remove_prefix(end + kBefore.size());
+    pointer += message.substr(0, message.find(':'));
+  }
+  for (; !pointer.empty(); pointer.resize(pointer.rfind('/'))) {
+    const auto line =
+        std::ranges::find(project.lines, pointer, &std::pair<std::string, int>::first);
+    if (line != project.lines.end())
+      return fmt::format("{}:{}", said_in(project, path), line->second);
+  }
+  return said_in(project, path);
 }
 
 std::string example_params(const Project& project) {

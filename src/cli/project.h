@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -34,7 +35,9 @@ struct Project {
   std::string file;      // of kSingle: the content's path
   std::string name;      // "<language>-<title>"
   std::string manifest;  // a JSON object
-  std::string said_in;   // the file that the manifest is from, for messages; empty: none
+  std::string said_in;   // the file of the folder that the manifest is from; empty: none
+  // Of seam.function.yaml: where what a JSON Pointer into it names stands, from 1.
+  std::vector<std::pair<std::string, int>> lines = {};
 };
 
 // `path` is a folder or a file; `name` the function's, or empty: the manifest's, or made of the
@@ -42,6 +45,15 @@ struct Project {
 // errors    kInvalidArgument   what the folder is cannot be told, or its manifest is wrong: the
 //                              message names file, line or key, and the remedy
 [[nodiscard]] Result<Project> read_project(const std::string& path, const std::string& name);
+
+// The manifest as a message names it: `path` is what read_project() was given. Empty: there is
+// none.
+[[nodiscard]] std::string said_in(const Project& project, const std::string& path);
+
+// Where a manifest says what a server's `message` begins with, `limits.queue_max is …` or
+// `"schema": /params/type: …`: "slugs/seam.function.yaml:3". Empty: the message is not of it.
+[[nodiscard]] std::string place_in_manifest(const Project& project, const std::string& path,
+                                            std::string_view message);
 
 // The manifest's `build`: a command for a shell that makes what is packed, run before the project
 // is read. Empty for a file, and where there is none.

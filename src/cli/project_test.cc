@@ -29,7 +29,7 @@ class ProjectTest : public testing::Test {
     const Result<Project> project = read_project(folder_, name);
     if (project) return "none";
     std::string message = project.error().message;
-    if (const std::size_t at = message.find(folder_); at != std::string::npos)
+    for (std::size_t at = 0; (at = message.find(folder_, at)) != std::string::npos;)
       message.replace(at, folder_.size(), "DIR");
     return message;
   }
@@ -113,29 +113,57 @@ TEST_F(ProjectTest, PackageJsonMayHoldTheManifest) {
   EXPECT_EQ(project->said_in, "package.json");
   write("seam.function.yaml", "entry: b.js\n");
   EXPECT_EQ(refusal(),
-            "seam.function.yaml and \"seam\" in package.json both describe the function: keep one");
+            "DIR/seam.function.yaml and \"seam\" in DIR/package.json both describe the function: "
+            "keep one");
 }
 
 TEST_F(ProjectTest, WhatIsWrongInAManifestIsNamedWithItsPlace) {
   write("index.js");
   write("seam.function.yaml", "entry: a.js\nenviroment: {}\n");
-  EXPECT_EQ(
-      refusal(),
-      "seam.function.yaml:2: \"enviroment\" is not a key of a function. Did you mean environment?");
+  EXPECT_EQ(refusal(),
+            "DIR/seam.function.yaml:2: \"enviroment\" is not a key of a function. Did you mean "
+            "environment?");
   write("seam.function.yaml", "description: [a]\n");
-  EXPECT_EQ(refusal(), "seam.function.yaml:1: description must be a text");
+  EXPECT_EQ(refusal(), "DIR/seam.function.yaml:1: description must be a text");
   write("seam.function.yaml", "- a\n");
-  EXPECT_EQ(refusal(), "seam.function.yaml:1: the file must be `key: value` lines");
+  EXPECT_EQ(refusal(), "DIR/seam.function.yaml:1: the file must be `key: value` lines");
   fs::remove(folder_ + "/seam.function.yaml");
   write("package.json", R"({"seam": {"content": "x"}})");
-  EXPECT_EQ(refusal().substr(0, 68),
-            "package.json: \"seam\": \"content\" is not a key of a function. It may h");
+  EXPECT_EQ(refusal().substr(0, 72),
+            "DIR/package.json: \"seam\": \"content\" is not a key of a function. It may h");
   write("package.json", R"({"seam": {"name": 3}})");
-  EXPECT_EQ(refusal(), "package.json: \"seam\": name is 3: it must be a text");
+  EXPECT_EQ(refusal(), "DIR/package.json: \"seam\": name is 3: it must be a text");
   write("package.json", R"({"seam": 3})");
-  EXPECT_EQ(refusal(), "package.json: \"seam\" must be an object with the function's keys");
+  EXPECT_EQ(refusal(), "DIR/package.json: \"seam\" must be an object with the function's keys");
   write("package.json", "{");
-  EXPECT_TRUE(refusal().starts_with("package.json: "));
+  EXPECT_TRUE(refusal().starts_with("DIR/package.json: "));
+}
+
+TEST_F(ProjectTest, WhatAServerRefusesHasItsPlaceInTheManifest) {
+  write("index.js");
+  write(
+      "seam.function.yaml",
+      "entry: index.js\nlimits:\n  workers_max: 2\n  queue_max: -1\nschema:\n  params:\n    type: "
+      "objct\nexamples:\n  - params: {}\n  - parms: {}\n");
+  const Project project = *read_project(folder_, "");
+  const auto place = [&](std::string_view message) {
+    return place_in_manifest(project, "slugs/", message);
+  };
+  EXPECT_EQ(said_in(project, "./"), "seam.function.yaml");
+  EXPECT_EQ(place("limits.queue_max is -1: it must be"), "slugs/seam.function.yaml:4");
+  EXPECT_EQ(place("limits.queue_mx is not a limit"), "slugs/seam.function.yaml:2");
+  EXPECT_EQ(place("\"schema\": /params/type: is \"objct\""), "slugs/seam.function.yaml:7");
+  EXPECT_EQ(place("\"examples\": /1/parms: is not"), "slugs/seam.function.yaml:10");
+  EXPECT_EQ(place("\"examples\": /7: is not"), "slugs/seam.function.yaml:8");
+  EXPECT_EQ(place("concurrency is 0"), "") << "the manifest does not say it";
+  EXPECT_EQ(place("SyntaxError: limits.queue_max"), "");
+  EXPECT_EQ(place(""), "");
+  fs::remove(folder_ + "/seam.function.yaml");
+  write("package.json", R"({"seam": {"limits": {"queue_max": -1}}})");
+  EXPECT_EQ(place_in_manifest(*read_project(folder_, ""), "slugs", "limits.queue_max is -1"),
+            "slugs/package.json: \"seam\"");
+  EXPECT_EQ(place_in_manifest(*read_project(folder_ + "/index.js", ""), "index.js", "limits is"),
+            "");
 }
 
 TEST_F(ProjectTest, FilesAreListedWithoutWhatIsIgnored) {
@@ -179,13 +207,13 @@ TEST_F(ProjectTest, ABuildIsACommandOfTheManifestAndNoKeyOfAPut) {
   EXPECT_EQ(*read_build(folder_), "npx tsc --outDir .");
   EXPECT_EQ(manifest(), R"({"description":"Slugs"})");
   write("seam.function.yaml", "build: [npx, tsc]\n");
-  EXPECT_EQ(refusal(), "seam.function.yaml:1: build must be a text");
+  EXPECT_EQ(refusal(), "DIR/seam.function.yaml:1: build must be a text");
   fs::remove(fs::path(folder_) / "seam.function.yaml");
   write("package.json", R"({"seam": {"build": "make"}})");
   EXPECT_EQ(*read_build(folder_), "make");
   EXPECT_EQ(manifest(), "{}");
   write("package.json", R"({"seam": {"build": 1}})");
-  EXPECT_EQ(refusal(), "package.json: \"seam\": build is 1: it must be a text");
+  EXPECT_EQ(refusal(), "DIR/package.json: \"seam\": build is 1: it must be a text");
 }
 
 TEST_F(ProjectTest, AFunctionInRustIsOneSource) {
