@@ -234,13 +234,15 @@ Result<std::string_view> language_of_folder(const fs::path& folder) {
       found.push_back("nodejs");
     if (!files_with(folder, ".py").empty()) found.push_back("python");
     if (found.empty() && !files_with(folder, ".wasm").empty()) found.push_back("wasm");
+    if (found.empty() && (has("src/lib.rs") || !files_with(folder, ".rs").empty()))
+      found.push_back("rust");
   }
   if (found.size() == 1) return found.front();
   return wrong(
       found.empty()
           ? fmt::format(
-                "{} holds no package.json, requirements.txt, Cargo.toml, and no .js, .py or .wasm "
-                "file: what is to be deployed?",
+                "{} holds no package.json, requirements.txt, Cargo.toml, and no .js, .py, .rs or "
+                ".wasm file: what is to be deployed?",
                 folder.string())
           : fmt::format("{} may be for {}: give the function's name with its language, such as "
                         "nodejs-{}",
@@ -263,11 +265,26 @@ Result<void> settle_kind(Project& project, const fs::path& folder, std::string_v
     if (language == each.name) project.kind = each.kind;
   }
   // A function in Rust is one source: a Cargo.toml beside it is for editors.
-  if (language == "rust" && fs::exists(folder / "src/lib.rs") &&
-      !fs::exists(folder / "src/main.rs")) {
-    project.kind = ProjectKind::kSingle;
-    project.file = (folder / "src/lib.rs").string();
-    return {};
+  const bool cargo = fs::exists(folder / "Cargo.toml");
+  if (language == "rust" && !(cargo && fs::exists(folder / "src/main.rs"))) {
+    const bool there = fs::exists(folder / "src/lib.rs");
+    const std::vector<fs::path> astray = files_with(folder, ".rs");
+    if (!there && !astray.empty())
+      return wrong(fmt::format(
+          "{} holds {} and no src/lib.rs: the function of a folder is src/lib.rs. Move it there, "
+          "or give the file itself: {} {}",
+          folder.string(), astray.front().filename().string(), astray.front().string(),
+          project.name));
+    if (!there && !cargo)
+      return wrong(
+          fmt::format("{} holds no src/lib.rs, which is the function of a folder in Rust: write "
+                      "it, or give the path of the .rs file",
+                      folder.string()));
+    if (there) {
+      project.kind = ProjectKind::kSingle;
+      project.file = (folder / "src/lib.rs").string();
+      return {};
+    }
   }
   if (project.kind != ProjectKind::kSingle) return {};
   const std::vector<fs::path> modules = files_with(folder, ".wasm");

@@ -62,9 +62,10 @@ TEST_F(ProjectTest, TheNameIsGivenOrTheManifestsOrMadeOfTheFolders) {
 }
 
 TEST_F(ProjectTest, TheFilesTellTheLanguageAndAnythingElseIsAsked) {
-  EXPECT_EQ(refusal(),
-            "DIR holds no package.json, requirements.txt, Cargo.toml, and no .js, .py or .wasm "
-            "file: what is to be deployed?");
+  EXPECT_EQ(
+      refusal(),
+      "DIR holds no package.json, requirements.txt, Cargo.toml, and no .js, .py, .rs or .wasm "
+      "file: what is to be deployed?");
   write("main.py");
   EXPECT_EQ(read_project(folder_, "")->kind, ProjectKind::kPython);
   write("index.js");
@@ -227,6 +228,25 @@ TEST_F(ProjectTest, AFunctionInRustIsOneSource) {
   write("src/main.rs");
   EXPECT_EQ(read_project(folder_, "rust-slugs")->kind, ProjectKind::kCargo);
   EXPECT_EQ(read_project(folder_ + "/src/lib.rs", "")->name, "rust-lib");
+}
+
+TEST_F(ProjectTest, TheSourceInRustThatLiesElsewhereIsNamedWithWhereItBelongs) {
+  EXPECT_EQ(refusal("rust-slugs"),
+            "DIR holds no src/lib.rs, which is the function of a folder in Rust: write it, or give "
+            "the path of the .rs file");
+  write("lib.rs", "source");
+  const std::string astray =
+      "DIR holds lib.rs and no src/lib.rs: the function of a folder is src/lib.rs. Move it there, "
+      "or "
+      "give the file itself: DIR/lib.rs rust-slugs";
+  EXPECT_EQ(refusal("rust-slugs"), astray);
+  EXPECT_EQ(refusal(), astray) << "the language is told by the file";
+  write("Cargo.toml");
+  EXPECT_EQ(refusal("rust-slugs"), astray);
+  write("src/lib.rs", "source");
+  EXPECT_TRUE(read_project(folder_, "rust-slugs")->file.ends_with("/src/lib.rs"));
+  fs::remove(fs::path(folder_) / "Cargo.toml");
+  EXPECT_EQ(read_project(folder_, "")->name, "rust-slugs");
 }
 
 TEST_F(ProjectTest, WhatEditorsLeaveIsNotPacked) {
