@@ -80,6 +80,14 @@ runtimes::ProgramPtr with_context(const runtimes::ProgramPtr& program, const Cal
   return derived;
 }
 
+// Which limit a call met that is out of time, and where it is raised; nothing after an end that
+// another limit brought.
+void tell_limit(runtimes::Outcome& outcome, milliseconds timeout, std::string_view of) {
+  auto* const error = std::get_if<Error>(&outcome.value);
+  if (error == nullptr || error->code != ErrorCode::kDeadlineExceeded) return;
+  error->message.append(fmt::format(" (timeout_ms is {}, {})", timeout.count(), of));
+}
+
 void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
   const runtimes::CallStats& stats = outcome.stats;
   record.runtime_metrics = fmt::format(
@@ -115,6 +123,9 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
                                                 const CallContext& context) {
   Chosen chosen;
   chosen.timeout = milliseconds(context.timeout_ms.value_or(options_.timeout.count()));
+  chosen.timeout_of = context.timeout_ms
+                          ? "of its context: raise it there"
+                          : "the server's: give more in its context or in the function's limits";
   if (request.session && request.session->script) {
     SEAM_CO_ASSIGN_OR_RETURN(chosen.runtime, registry_.need_runtime(request.session->runtime));
     chosen.program = request.session->script;
@@ -149,8 +160,10 @@ Task<Result<Executor::Chosen>> Executor::choose(const CallRequest& request,
     co_return std::unexpected(std::move(known).error());
   }
   chosen.program = with_context(implementation->program, context);
-  if (!context.timeout_ms && implementation->options.timeout_ms)
+  if (!context.timeout_ms && implementation->options.timeout_ms) {
     chosen.timeout = milliseconds(*implementation->options.timeout_ms);
+    chosen.timeout_of = "of the function's limits: raise it there, or in the call's context";
+  }
   co_return chosen;
 }
 
@@ -245,7 +258,9 @@ Task<CallAnswer> Executor::run(const CallRequest& request, runtimes::CallSink& s
   }
   recording.finish();
 
-  answer.duration = clock_.now() - request.received_at;
+  const MonotonicTime ended_at = clock_.now();
+  answer.duration = ended_at - request.received_at;
+  if (deadline.passed(ended_at)) tell_limit(answer.outcome, chosen->timeout, chosen->timeout_of);
   if (answer.cached) {
     chosen->series->observe_unrun("OK", answer.duration);
   } else {

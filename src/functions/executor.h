@@ -99,6 +99,7 @@ class Executor {
     CallSeriesPtr series;
     std::int64_t implementation_id = 0;
     milliseconds timeout{0};
+    std::string_view timeout_of;  // who set it and where it is raised, for a message; static
     std::optional<bool> cacheable;
   };
   Task<Result<Chosen>> choose(const CallRequest& request, const CallContext& context);

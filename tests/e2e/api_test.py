@@ -311,7 +311,15 @@ class Functions(ApiTest):
         self.assert_result(self.server.invoke("python-env", context={"environment": {"A": "call's"}}), "call's")
         self.assertNotIn("version's", json.dumps(self.server.call("GET", "/api/v1/functions/python-env")[1]))
         self.put("nodejs-slow", "for (;;);", limits={"timeout_ms": 200})
-        self.assert_error(self.server.invoke("nodejs-slow"), 504, "TIMEOUT")
+        self.assert_error(self.server.invoke("nodejs-slow"), 504, "TIMEOUT", "(timeout_ms is 200, of the function's limits: raise it there, or in the call's context)")
+        self.assert_error(self.server.invoke("nodejs-slow", context={"timeout_ms": 100}), 504, "TIMEOUT", "(timeout_ms is 100, of its context: raise it there)")
+
+    def test_a_timeout_of_the_server_names_its_setting(self):
+        with Server(arguments=["--timeout-ms", "300"]) as server:
+            said = "(timeout_ms is 300, the server's: give more in its context or in the function's limits)"
+            self.assert_error(server.run_script("nodejs-x", "for (;;);"), 504, "TIMEOUT", said)
+            server.call("PUT", "/api/v1/functions/python-slow", {"content": "while True: pass"})
+            self.assert_error(server.invoke("python-slow"), 504, "TIMEOUT", said)
 
     def test_a_route_switches_without_losing_a_call(self):
         name = "python-switch"
