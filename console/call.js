@@ -79,6 +79,7 @@ export async function callPage(main, {of: id}, signal, ready) {
       ["Version", record.version ?? "a session's own script"],
       ["Session", record.session && h("a", {href: address("calls", "", {session: record.session})}, h("code", {}, record.session))],
       ["User", record.user_id], ["Client", record.client_ip],
+      ["Engine", measured?.engine],
       ["Memory", measured?.memory_bytes > 0 ? bytes(measured.memory_bytes) : null],
       ...Object.entries(record.request_headers).map(([name, value]) => [name, value])]),
     record.version === null ? null : h("p", {}, h("a", {href: address("functions", record.language_title, {from: record.call_id})}, "Call it again with these params"))));

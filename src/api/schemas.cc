@@ -218,7 +218,10 @@ std::string_view schemas_json() {
         "properties": {"name": {"enum": ["queue", "start", "run"]}, "ms": {"type": "number", "minimum": 0}}
       }
     },
-    "runtime_metrics": {"type": ["object", "null"]},
+    "runtime_metrics": {
+      "type": ["object", "null"],
+      "properties": {"engine": {"type": "string", "description": "The WebAssembly engine that ran it; absent where none did."}}
+    },
     "client_ip": {"type": "string"},
     "request_headers": {"type": "object"},
     "request_payload": {"type": "string", "description": "The first 4 KiB of the params, secrets masked."},

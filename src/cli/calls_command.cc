@@ -117,6 +117,7 @@ std::string render_picture(const json::object& call, const Style& style) {
   row("user", text_of(call, "user_id"));
   row("started", text_of(call, "started_at"));
   const json::object& metrics = object_of(call, "runtime_metrics");
+  row("engine", text_of(metrics, "engine"));
   row("start was", text_of(metrics, "cold_start") == "true" ? "cold" : "");
   if (const double memory = number_of(metrics, "memory_bytes"); memory > 0)
     row("memory", fmt::format("{:.1f} MiB", memory / (1 << 20)));

@@ -95,6 +95,10 @@ void describe(store::CallRecord& record, const runtimes::Outcome& outcome) {
       milliseconds_of(stats.queue_time), milliseconds_of(stats.start_time),
       milliseconds_of(stats.run_time), stats.cold_start, stats.memory_bytes,
       stats.log_bytes_dropped);
+  if (!stats.engine.empty()) {
+    record.runtime_metrics.pop_back();
+    record.runtime_metrics.append(R"(,"engine":")").append(stats.engine).append("\"}");
+  }
   if (const auto* error = std::get_if<runtimes::FunctionError>(&outcome.value)) {
     record.error_message =
         error->type.empty() ? error->message : fmt::format("{}: {}", error->type, error->message);

@@ -29,6 +29,7 @@ Task<Outcome> LoopPool::run(ProgramPtr program, const Call* call, CallSink* sink
                             Deadline deadline) {
   PendingCall pending(std::move(program), call, sink);
   pending.deadline = deadline;
+  pending.stats.engine = kind_.engine;
   if (std::optional<Error> refused = admit(pending)) {
     co_return Outcome{*std::move(refused), pending.stats};
   }

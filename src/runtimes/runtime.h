@@ -96,6 +96,7 @@ struct CallStats {
   bool cold_start = false;    // no warm worker or compiled module was at hand
   std::uint64_t log_bytes_dropped = 0;
   std::uint64_t memory_bytes = 0;  // peak, where the runtime knows it; else 0
+  std::string_view engine = {};  // that ran it, "wasmtime", where there are several; the runtime's
 };
 
 // The result is in the sink.

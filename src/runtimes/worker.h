@@ -84,6 +84,7 @@ struct WorkerKind {
   bool ends_calls_itself = false;
   // Memory that its process may take beside what its program may.
   std::uint64_t memory_bytes_beside = 0;
+  std::string engine = {};  // CallStats::engine of its calls
 };
 
 // Called on the loop. The worker may be given its next call within these, not be destroyed: calls

@@ -123,6 +123,16 @@ class Guest(unittest.TestCase):
         status, body = server.invoke(name, params, **more)
         self.assertEqual((status, body.get("result", {}).get("got")), (200, params), body)
 
+    def ran_on(self, server, name, **more):
+        """The engine that the record of one more call names."""
+        status, body = server.invoke(name, {}, **more)
+        self.assertEqual(status, 200, body)
+        status, record = server.call("GET", f"/api/v1/calls/{body['call_id']}")
+        self.assertEqual(status, 200, record)
+        shown = subprocess.run([str(SEAM), "calls", body["call_id"], "--url", server.started["url"]], capture_output=True, text=True)
+        self.assertIn(f"\n  engine    {record['runtime_metrics']['engine']}\n", shown.stdout, shown.stderr)
+        return record["runtime_metrics"]["engine"]
+
     def error(self, answer, status, code, *parts):
         self.assertEqual((answer[0], answer[1]["error"]["code"]), (status, code), answer[1])
         for part in parts:
@@ -164,6 +174,7 @@ class SideBySide(Guest):
                 self.fails_alike(self.server, f"wasm-on_{engine}")
                 status, body = self.server.invoke(f"wasm-on_{engine}", {}, context={"environment": {"REGION": "eu"}})
                 self.assertEqual((status, body["result"]["region"]), (200, "eu"))
+                self.assertEqual(self.ran_on(self.server, f"wasm-on_{engine}"), engine)
         detail = self.server.call("GET", "/health")[1]["details"]["runtimes"]["wasm"]
         for engine in self.there:
             self.assertIn(engine, detail)
@@ -174,6 +185,7 @@ class SideBySide(Guest):
             with self.subTest(engine):
                 options = {"compile_options": {"engine": engine}}
                 self.works(self.server, "wasm-plain", context=options)
+                self.assertEqual(self.ran_on(self.server, "wasm-plain", context=options), engine)
                 for script in (None, self.content):
                     status, session = self.server.initialize("wasm-plain", script, options)
                     self.assertEqual(status, 200, session)
@@ -235,6 +247,7 @@ class Missing(Guest):
                     status, body = self.put(server, f"wasm-or_{engine}", engine=engine, fallback="wasmtime")
                     self.assertEqual(status, 201, body)
                     self.works(server, f"wasm-or_{engine}")
+                    self.assertEqual(self.ran_on(server, f"wasm-or_{engine}"), "wasmtime")
                 self.error(self.put(server, "wasm-or_none", engine="wasmi", fallback="wazero"), 503, "UNAVAILABLE", "its fallback neither")
                 self.degraded(server)
                 self.works(server, "wasm-plain")
@@ -303,7 +316,7 @@ class OwnProcess(Guest):
             with self.subTest(engine), Server(arguments=["--runtimes-wasm-warm-workers", "0"]) as server:
                 self.assertEqual(self.put(server, "wasm-apart", engine=engine, isolation="process")[0], 201)
                 self.assertEqual(self.put(server, "wasm-other", engine="wasmtime")[0], 201)
-                self.works(server, "wasm-apart")
+                self.assertEqual(self.ran_on(server, "wasm-apart"), engine)
                 wait_until(lambda: self.engine_processes(server), what="an engine's process")
                 self.fails_alike(server, "wasm-apart")
                 answers = []

@@ -187,6 +187,7 @@ void EngineRouter::load_here(Engine& engine, Place& place) {
   }
   WasmOptions in_process = options_.in_process;
   in_process.slices = engine.capabilities.slices;
+  in_process.engine = engine.adapter.name;
   place.version = *std::move(version);
   place.why_not.clear();
   place.runtime = make_wasm_runtime(*std::move(made), std::move(in_process));

@@ -75,6 +75,7 @@ class WasmRuntime final : public Runtime {
   Task<Outcome> run(ProgramPtr program, const Call& call, CallSink& sink) override {
     const MonotonicTime begun = MonotonicClock::now();
     Outcome outcome;
+    outcome.stats.engine = options_.engine;
     const std::shared_ptr<ProgramSlot> slot = programs_.slot(*program);
     std::shared_ptr<const GuestProgram> guest = programs_.at_hand(*slot);
     if (!guest) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "runtimes/runtime.h"
 #include "wasm/runtime.h"
@@ -20,6 +21,7 @@
 namespace seam::runtimes {
 
 struct WasmOptions {
+  std::string engine = {};  // its name, for the record of its calls
   std::filesystem::path cache_folder =
       {};  // of compiled code; empty for none. Made with mode 0700.
   // Of compiled code on disk, counted whenever a module is added; the longest written goes first.
