@@ -208,34 +208,44 @@ class Loader {
       return invalid(
           fmt::format("{}:{}: not a map. Write one \"key: value\" a line.", path, root.line));
     }
-    return read_map(root, "", path);
+    read_map(root, "", path);
+    if (wrong_in_file_.empty()) return {};
+    // One message a line; a file that is wrong throughout, or another's, is not worth a page.
+    constexpr std::size_t kToldMax = 20;
+    const std::size_t more = wrong_in_file_.size() - std::min(wrong_in_file_.size(), kToldMax);
+    wrong_in_file_.resize(wrong_in_file_.size() - more);
+    if (more > 0) wrong_in_file_.push_back(fmt::format("{}: {} more are wrong.", path, more));
+    return invalid(fmt::format("{}", fmt::join(wrong_in_file_, "\n")));
   }
 
-  // `prefix` ends with a dot, or is empty.
-  Result<void> read_map(const YamlNode& map, const std::string& prefix, const std::string& path) {
+  // Goes on after a key that is wrong, so that all of them are told at once. `prefix` ends with a
+  // dot, or is empty.
+  void read_map(const YamlNode& map, const std::string& prefix, const std::string& path) {
     for (const YamlNode& node : map.items) {
-      const std::string key = prefix + node.key;
-      const std::string place = fmt::format("{}:{}", path, node.key_line);
-      const auto setting = std::ranges::find_if(settings_, [&](const Setting& s) {
-        return s.key == key || (!s.older_key.empty() && s.older_key == key);
-      });
-      if (setting != settings_.end()) {
-        SEAM_RETURN_IF_ERROR(
-            read_leaf(static_cast<std::size_t>(setting - settings_.begin()), node, path, place));
-        continue;
-      }
-      SEAM_RETURN_IF_ERROR(refuse_unbuilt_key(key, place));
-      if (!is_group(key)) {
-        return invalid(fmt::format("{}: {}: no such setting. {}", place, shown(key),
-                                   remedy_of_key(key, prefix)));
-      }
-      if (node.kind == YamlNode::Kind::kNull) continue;
-      if (node.kind != YamlNode::Kind::kMap) {
-        return invalid(fmt::format("{}: {}: is a group of settings. Write them below it, indented.",
-                                   place, key));
-      }
-      SEAM_RETURN_IF_ERROR(read_map(node, key + ".", path));
+      Result<void> read = read_key(node, prefix, path);
+      if (!read) wrong_in_file_.push_back(std::move(read).error().message);
     }
+  }
+
+  Result<void> read_key(const YamlNode& node, const std::string& prefix, const std::string& path) {
+    const std::string key = prefix + node.key;
+    const std::string place = fmt::format("{}:{}", path, node.key_line);
+    const auto setting = std::ranges::find_if(settings_, [&](const Setting& s) {
+      return s.key == key || (!s.older_key.empty() && s.older_key == key);
+    });
+    if (setting != settings_.end())
+      return read_leaf(static_cast<std::size_t>(setting - settings_.begin()), node, path, place);
+    SEAM_RETURN_IF_ERROR(refuse_unbuilt_key(key, place));
+    if (!is_group(key)) {
+      return invalid(fmt::format("{}: {}: no such setting. {}", place, shown(key),
+                                 remedy_of_key(key, prefix)));
+    }
+    if (node.kind == YamlNode::Kind::kNull) return {};
+    if (node.kind != YamlNode::Kind::kMap) {
+      return invalid(fmt::format("{}: {}: is a group of settings. Write them below it, indented.",
+                                 place, key));
+    }
+    read_map(node, key + ".", path);
     return {};
   }
 
@@ -308,6 +318,7 @@ class Loader {
   std::span<const Unbuilt> unbuilt_;
   const Sources& sources_;
   std::vector<std::optional<Effective>> found_;
+  std::vector<std::string> wrong_in_file_;  // what is wrong in seam.yaml, in its order
   std::vector<bool> in_file_;  // seam.yaml has it; "log.level" may be written in two ways
 };
 

@@ -6,6 +6,8 @@
 //                         load(settings, unbuilt, {.flags = {{"--port", "9000"}}, .environment =
 //                         environment()}));
 //
+// What is wrong in seam.yaml is told at once, one message a line.
+//
 // A variable that is set to nothing counts as not set. Nothing is guessed and nothing ignored: an
 // unknown key of seam.yaml, an unknown SEAM_ variable or a value out of range is an error.
 

@@ -1,8 +1,10 @@
 #include "config/load.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -205,6 +207,23 @@ TEST_F(ConfigLoad, UnknownNamesSuggestTheNearest) {
             "environment SEAM_PROT: no such setting. Did you mean SEAM_PORT?");
   EXPECT_EQ(error(load_from({}, {{"SEAM_ELEPHANT", "1"}})), "no error")
       << "belongs to somebody else";
+}
+
+TEST_F(ConfigLoad, AllThatIsWrongInTheFileIsToldAtOnce) {
+  EXPECT_EQ(file_error("prot: 1\nlog:\n  levle: info\n  level: loud\nport: many\ntimeout_ms: 1\n"
+                       "database:\n  url: postgres://ann:secret@db\n"),
+            "seam.yaml:1: prot: no such setting. Did you mean port?\n"
+            "seam.yaml:3: log.levle: no such setting. Did you mean log.level? log may have level.\n"
+            "seam.yaml:4: log.level: \"loud\" is not one of the choices. Give one of debug, info.\n"
+            "seam.yaml:5: port: \"many\" is not a whole number. Give a whole number from 0 to "
+            "65535.\n"
+            "seam.yaml:8: database.url: PostgreSQL is not in this build. Remove it.");
+  std::string many;
+  for (int i = 0; i < 23; ++i) many += fmt::format("elephant{}: 1\n", i);
+  const std::string told = file_error(many);
+  EXPECT_EQ(std::ranges::count(told, '\n'), 20);
+  EXPECT_TRUE(told.contains("elephant19: no such setting."));
+  EXPECT_TRUE(told.ends_with("\nseam.yaml: 3 more are wrong.")) << told;
 }
 
 TEST_F(ConfigLoad, NamesOfPartsNotBuiltAreRefusedWithoutTheirValue) {
