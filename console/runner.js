@@ -33,30 +33,30 @@ export class Runner {
     this.#stop = new AbortController();
     this.#button.textContent = "Stop";
     fill(this.view, h("p", {class: "empty"}, "Running …"));
+    const whole = h("div");
+    let id;
     try {
       const answer = members(await call(this.#stop.signal));
-      const id = JSON.parse(answer.get("call_id"));
-      const whole = h("div");
+      id = JSON.parse(answer.get("call_id"));
       fill(this.view,
         h("p", {}, h("strong", {class: "good"}, "Result"), ` in ${milliseconds(Number(answer.get("execution_time")))}`,
           answer.get("cached") === "true" ? ", a kept one" : "", ". ", h("a", {href: address("calls", id)}, "Its record")),
         block("Result", answer.get("result")), whole);
-      await this.#record(id, whole);
     } catch (error) {
       if (error.name === "AbortError") {
         fill(this.view, h("p", {class: "empty"}, "Stopped."));
       } else if (error instanceof SyntaxError) {
         fill(this.view, failure({code: "Not JSON", message: error.message}));
       } else {
-        const id = error.details?.call_id;
-        const whole = h("div");
+        id = error.details?.call_id;
         fill(this.view, failure(error, this.locate), id ? h("p", {}, h("a", {href: address("calls", id)}, "Its record")) : null, whole);
-        if (id) await this.#record(id, whole);
       }
     } finally {
       this.#stop = null;
       this.#button.textContent = this.title;
     }
+    // The next may begin meanwhile: its answer takes the place of this one, `whole` with it.
+    if (id) await this.#record(id, whole);
   }
 
   async #record(id, view) {

@@ -191,11 +191,25 @@ class Console(unittest.TestCase):
         self.page.press("Enter", "Control")
         self.wait_text("18446744073709551616", "document.querySelector('[aria-label=Result]')")
         self.wait_text("3.0", "document.querySelector('[aria-label=Result]')")
-        self.wait_text("Call", "document.querySelector('button.run')")  # not Stop: its record has come too
+        self.wait_text("Call", "document.querySelector('button.run')")  # not Stop: it has ended
         self.page.evaluate("document.querySelector('textarea').select()")
         self.page.type("{nonsense")
         self.page.press("Enter", "Control")
         self.wait_text("Not JSON")
+
+    def test_the_next_call_does_not_wait_for_the_record_of_the_last(self):
+        self.put("python-twice", "def handle(params):\n    return params")
+        self.open("#/functions/python-twice", "python-twice")
+        self.page.evaluate("""{ const real = window.fetch; window.recordsAsked = 0;
+            window.fetch = (what, how) => (/\\/calls\\/./.test(String(what)) ? (++window.recordsAsked, new Promise(() => {})) : real(what, how)); }; 0""")
+        self.page.evaluate("document.querySelector('textarea').focus()")
+        for number in ("1234", "5678"):
+            self.page.press("a", "Control")
+            self.page.type(number)
+            self.page.press("Enter", "Control")
+            self.wait_text(number, "document.querySelector('[aria-label=Result]')")
+            self.wait_text("Call", "document.querySelector('button.run')")
+        self.assertEqual(self.page.evaluate("window.recordsAsked"), 2)
 
     def test_json_is_laid_out_without_a_change(self):
         self.open()
