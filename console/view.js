@@ -60,7 +60,7 @@ export function failure(error, locate) {
   const {stack_trace: stack, line, column, call_id: id, kind, type, errors, more, ...others} = error.details ?? {};
   const rest = Object.keys(others).length === 0 ? null : JSON.stringify(others, null, 2);
   return h("div", {class: "notice bad", role: "alert"},
-    h("p", {}, h("strong", {}, error.code ?? "Error"), kind ? ` (${kind})` : null, ": ", error.message),
+    h("p", {}, h("strong", {}, error.code ?? "Error"), kind ? ` (${kind})` : null, ": ", type ? `${type}: ` : null, error.message),
     line ? h("p", {}, `At line ${line}${column ? `, column ${column}` : ""}. `, locate && h("button", {type: "button", click: () => locate(line, column)}, "Show the line")) : null,
     Array.isArray(errors) ? h("ul", {}, errors.map((each) => h("li", {}, h("code", {}, `params${each.pointer}`), ` ${each.message}`)), more ? h("li", {}, "and more") : null) : null,
     stack ? h("pre", {tabindex: 0, "aria-label": "Stack"}, stack) : null,

@@ -52,9 +52,12 @@ CommandResult show_error(const http::ClientResponse& answer, const Style& style)
   if (!error) return not_ours(answer);
   const std::string code = member(*error, "code");
   CommandResult result{.exit_code = exit_code_of(code)};
-  result.error = fmt::format("{}: {}\n", style.bad(code), member(*error, "message"));
   const auto details_text = error->find("details");
   const auto details = JsonObjectText::parse(details_text.value_or(""));
+  // What a KeyError says is its key alone.
+  const std::string type = details ? member(*details, "type") : "";
+  result.error = fmt::format("{}: {}{}{}\n", style.bad(code), type, type.empty() ? "" : ": ",
+                             member(*error, "message"));
   if (!details || details->members().empty()) return result;
   if (const std::string line = member(*details, "line"); !line.empty()) {
     const std::string column = member(*details, "column");
@@ -62,7 +65,8 @@ CommandResult show_error(const http::ClientResponse& answer, const Style& style)
         fmt::format("  at line {}{}\n", line, column.empty() ? "" : ", column " + column);
   }
   for (const auto& [name, value] : details->members()) {
-    if (name == "line" || name == "column" || (code == "INVALID_PARAMS" && name == "more"))
+    if (name == "line" || name == "column" || name == "type" ||
+        (code == "INVALID_PARAMS" && name == "more"))
       continue;
     const std::string text = is_json_string(value) ? decode_json_string(value) : std::string(value);
     if (text.empty() || text == "null") continue;

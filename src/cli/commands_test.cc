@@ -362,6 +362,15 @@ TEST_F(InvokeCommand, TellsWhereAFunctionFailed) {
             "(function.js:3:7)\n");
 }
 
+TEST_F(InvokeCommand, AnErrorIsHeadedByItsType) {
+  const CommandResult result = invoke_with(
+      R"json({"status": 500, "answer": {"request_id": "r", "error": {"code": "RUNTIME_ERROR",
+          "message": "'title'", "details": {"call_id": "c-1", "kind": "threw", "type": "KeyError",
+          "line": 2}}}})json");
+  EXPECT_EQ(result.error,
+            "RUNTIME_ERROR: KeyError: 'title'\n  at line 2\n  call_id: c-1\n  kind: threw\n");
+}
+
 TEST_F(InvokeCommand, ExitCodesFollowTheError) {
   const auto code = [&](std::string_view error, int status) {
     return invoke_with(

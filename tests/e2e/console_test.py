@@ -275,6 +275,7 @@ class Console(unittest.TestCase):
         self.page.press("a", "Control")
         self.page.type('{"c": 1}')
         self.page.press("Enter", "Control")
+        self.wait_text("RUNTIME_ERROR (threw): KeyError: 'b'")
         self.wait_text("At line 3")
         self.tab_to("Show the line")
         self.page.press("Enter")
