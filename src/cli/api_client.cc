@@ -1,14 +1,18 @@
 #include "cli/api_client.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <vector>
 
 #include "base/identifier.h"
 #include "base/json_text.h"
+#include "config/nearest.h"
 
 namespace seam::cli {
 namespace {
@@ -35,6 +39,51 @@ std::string show_violations(std::string_view errors) {
                        text_of(*tree, i, "message"));
   }
   return out;
+}
+
+// The names of a server's functions, of as many as a suggestion is worth; none where it does not
+// tell.
+std::vector<std::string> function_names(const std::string& url) {
+  constexpr std::size_t kPageSize = 100;
+  constexpr std::size_t kPagesMax = 20;
+  constexpr seconds kPatience{5};
+  std::vector<std::string> names;
+  for (std::size_t page = 1; page <= kPagesMax && names.size() == (page - 1) * kPageSize; ++page) {
+    const Result<http::ClientResponse> answer = http::fetch(
+        {.url = fmt::format("{}/api/v1/functions?per_page={}&page={}", url, kPageSize, page),
+         .timeout = kPatience});
+    if (!answer || answer->status != 200) break;
+    const auto tree = tree_of(*answer);
+    const auto listed = tree ? tree->member(0, "functions") : std::nullopt;
+    if (!listed) break;
+    for (std::uint32_t i = *listed + 1; i < (*tree)[*listed].end; i = (*tree)[i].end)
+      names.push_back(text_of(*tree, i, "language_title"));
+  }
+  return names;
+}
+
+// A line on what was meant by the name of a function, or nothing where the server has that one.
+std::string meant_function(const std::string& url, const std::string& name) {
+  const std::vector<std::string> names = function_names(url);
+  if (names.empty() || std::ranges::find(names, name) != names.end()) return {};
+  std::vector<std::string> meant;
+  // A name without a dash has no language: one that is short is no slip in it.
+  std::string whole = name.contains('-') ? config::nearest(name, names) : std::string();
+  if (!whole.empty()) {
+    meant.push_back(std::move(whole));
+  } else {
+    // The language may have been left out, or be another.
+    const auto title_of = [](const std::string& each) { return each.substr(each.find('-') + 1); };
+    std::vector<std::string> titles;
+    for (const std::string& each : names) titles.push_back(title_of(each));
+    std::string title = config::nearest(name, titles);
+    if (title.empty()) title = config::nearest(title_of(name), titles);
+    for (const std::string& each : names) {
+      if (!title.empty() && title_of(each) == title) meant.push_back(each);
+    }
+  }
+  return meant.empty() ? "See all: seam functions list\n"
+                       : fmt::format("Did you mean {}?\n", fmt::join(meant, " or "));
 }
 
 CommandResult not_ours(const http::ClientResponse& answer) {
@@ -98,6 +147,9 @@ Answer ask(const ApiRequest& request, const Style& error_style) {
   }
   if (answer->status < 300) return *std::move(answer);
   CommandResult refused = show_error(*answer, error_style);
+  if (!request.function.empty() && !request.json &&
+      (answer->status == 400 || answer->status == 404))
+    refused.error += meant_function(request.url, request.function);
   if (request.json) {
     refused.out = as_it_came(*answer).out;
     refused.error.clear();

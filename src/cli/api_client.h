@@ -23,6 +23,8 @@ struct ApiRequest {
   std::string path = {};  // "/api/v1/functions"
   std::string body = {};  // JSON, or empty
   bool json = false;      // an error is printed as the server sent it
+  // That the path names: where the server has none of this name, the error says what may be meant.
+  std::string function = {};
   nanoseconds patience = kCallPatience;
 };
 

@@ -74,7 +74,8 @@ CommandResult invoke(const Invocation& invocation, const Style& style) {
                              .url = invocation.url,
                              .path = path,
                              .body = body,
-                             .json = invocation.json},
+                             .json = invocation.json,
+                             .function = invocation.function},
                             style);
   if (!answer) return answer.error();
   if (invocation.json) return as_it_came(*answer);

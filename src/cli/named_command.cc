@@ -23,6 +23,7 @@ Answer NamedCommand::ask(ApiRequest request, const CommandLineOptions& options) 
   if (!server) return std::unexpected(refuse(server.error()));
   request.url = *std::move(server);
   request.json = json_;
+  if (problem_ == problem_of_name) request.function = name_;
   return cli::ask(request, options.error_style);
 }
 

@@ -34,7 +34,8 @@ class NamedCommand {
 
   // Nothing: go on. Else what to print.
   [[nodiscard]] std::optional<CommandResult> parse(const std::vector<std::string>& arguments);
-  // As ask(), of the server that the flags name; `url` and `json` of the request are filled in.
+  // As ask(), of the server that the flags name; fills in `url`, `json` and `function` of the
+  // request.
   [[nodiscard]] Answer ask(ApiRequest request, const CommandLineOptions& options) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }

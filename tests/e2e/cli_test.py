@@ -143,6 +143,26 @@ class Functions(CliTest):
                 self.assertIn(f"seam {group} {command}", out)
 
 
+    def test_the_name_of_no_function_suggests_the_nearest(self):
+        said = "NOT_FOUND: no function 'nodejs-calculatr'\nDid you mean nodejs-calculator?\n"
+        for command in (("invoke", "{}"), ("functions", "get", "{}"), ("functions", "versions", "{}"), ("functions", "route", "{}", "1"),
+                        ("functions", "check", "{}"), ("functions", "delete", "{}")):
+            named = [word.format("nodejs-calculatr") for word in command]
+            self.assertEqual(self.seam(*named, code=2)[1], said, named)
+        for name in ("calculator", "python-calculator", "python-calcluator"):
+            self.assertIn("\nDid you mean nodejs-calculator?\n", self.seam("invoke", name, code=2)[1])
+        self.write("a.js", "return 1")
+        self.seam("functions", "put", "js-calculator", "a.js")
+        self.assertIn("\nDid you mean js-calculator or nodejs-calculator?\n", self.seam("invoke", "calculator", code=2)[1])
+        self.seam("functions", "delete", "js-calculator")
+        self.assertEqual(self.seam("invoke", "nodejs-elephant", code=2)[1], "NOT_FOUND: no function 'nodejs-elephant'\nSee all: seam functions list\n")
+        # One that is there is not what is wrong.
+        self.assertNotIn("mean", self.seam("functions", "route", "nodejs-calculator", "99", code=2)[1])
+        self.assertNotIn("mean", self.seam("invoke", "nodejs-calculator", code=2)[1])
+        out, error = self.seam("invoke", "nodejs-calculatr", "--json", code=2)
+        self.assertEqual((json.loads(out)["error"]["code"], error), ("NOT_FOUND", ""))
+
+
 class Health(CliTest):
     def test_a_server_that_is_well(self):
         out, _ = self.seam("health")
