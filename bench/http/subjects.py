@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -88,7 +89,7 @@ def every(root, build):
                                                      "@google-cloud/functions-framework@5"),
                   {"NODE_ENV": "production"})
     yield from python_peers(peers)
-    yield Subject("wasmtime serve", None, lambda: tool_missing("wasmtime") or "it serves components only, and none is built here")
+    yield from wasmtime_serve(root, peers)
     yield from seam(root, build)
 
 
@@ -134,6 +135,86 @@ def python_peers(peers):
                   lambda port, folder: [str(home / "bin/uvicorn"), "calculator:app", f"--port={port}", "--no-access-log",
                                         f"--app-dir={HERE / 'peers'}"],
                   lambda: file_missing(home / "bin/uvicorn"), install)
+
+
+def newest_cargo():
+    """Rustup's or Debian's, or None: an old one may stand in front of the one that builds wasmtime."""
+    found = {}
+    for path in (os.environ["PATH"], "/usr/bin", str(pathlib.Path.home() / ".cargo/bin")):
+        program = shutil.which("cargo", path=path)
+        text = subprocess.run([program, "--version"], capture_output=True, text=True).stdout if program else ""
+        if version := re.search(r"cargo (\d+)\.(\d+)", text):
+            found[int(version[1]), int(version[2])] = program
+    return found[max(found)] if found else None
+
+
+def wasmtime_serve(root, peers):
+    """The program of the wasmtime that Seam is built with, and Seam's own WebAssembly calculator as a component for it."""
+    version = re.search(r'version = "=([\d.]+)"', (root / "third_party/wasmtime/Cargo.toml").read_text())[1]
+    home = peers / f"wasmtime-{version}"
+    program, component, wit = home / "bin/wasmtime", home / "calculator.wasm", home / "wit"
+    sources = [HERE / "peers/wasi_http.c", HERE / "peers/calculator.c"]
+
+    def missing():
+        if file_missing(program) or file_missing(component):
+            return file_missing(program) or file_missing(component)
+        changed = any(source.stat().st_mtime > component.stat().st_mtime for source in sources)
+        return f"{component} is older than its source" if changed else ""
+
+    def install_program():
+        """With what serving needs, and without unwinding, as Seam's own. `serve` does not compile without `component-model-async`."""
+        cargo = newest_cargo()
+        if not cargo:
+            return "no cargo found: install rustc-web and cargo-web, or rustup"
+        print(f"building wasmtime {version} by {cargo}: about 10 minutes on two idle cores, once", file=sys.stderr, flush=True)
+        begin, target = time.monotonic(), home / "target"
+        why = run(cargo, "install", "wasmtime-cli", "--version", f"={version}", "--locked", "--no-track", "--root", str(home),
+                  "--no-default-features", "--features",
+                  "run,serve,component-model-async,cranelift,parallel-compilation,pooling-allocator,disable-logging",
+                  env={**os.environ, "PATH": f"{pathlib.Path(cargo).parent}:{os.environ['PATH']}", "CARGO_TARGET_DIR": str(target),
+                       "CARGO_PROFILE_RELEASE_PANIC": "abort", "CARGO_PROFILE_RELEASE_STRIP": "debuginfo"})
+        if why:
+            return why
+        print(f"built wasmtime {version} in {(time.monotonic() - begin) / 60:.1f} minutes", file=sys.stderr, flush=True)
+        shutil.rmtree(target)
+
+    def fetch_wit():
+        """The crate that defines wasi:http for it brings the WIT."""
+        crates = pathlib.Path(os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo") / "registry/src"
+        fetched = next(crates.glob(f"*/wasmtime-wasi-http-{version}/wit"), None)
+        if not fetched:
+            return f"no wasmtime-wasi-http-{version} in {crates}, where cargo unpacks it: remove {program}, to have it fetched again"
+        shutil.copytree(fetched, wit, dirs_exist_ok=True)
+
+    def build_component():
+        tools = root / "build/tools"
+        why = tool_missing("clang-19") or run(str(root / "third_party/wasm-tools/install.sh"), str(tools))
+        if why:
+            return why
+        package = re.search(r"^package wasi:http(@[\d.]+);", (wit / "deps/http.wit").read_text(), re.MULTILINE)
+        if not package:
+            return f"{wit / 'deps/http.wit'} does not say its version, as `package wasi:http@0.2.0;` would"
+        world = package[1]
+        core, embedded = home / "core.wasm", home / "embedded.wasm"
+        # With the library for long double printf and strtod write no message of their own, and so import no preview 1.
+        return (run("clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-Wl,--strip-all",
+                    f'-DWASI_VERSION="{world}"', "-o", str(core), str(sources[0]), "-lc-printscan-long-double")
+                or run(str(tools / "wasm-tools"), "component", "embed", "--world", f"wasi:http/proxy{world}", str(wit), str(core),
+                       "-o", str(embedded))
+                or run(str(tools / "wasm-tools"), "component", "new", str(embedded), "-o", str(component)))
+
+    @functools.cache  # both subjects fail by one failure
+    def install():
+        home.mkdir(parents=True, exist_ok=True)
+        return (file_missing(program) and install_program()) or (file_missing(wit) and fetch_wit()) or build_component()
+
+    def command(*options):
+        # It keeps as much of a freed instance's memory as Seam does: a page that is kept needs no fault.
+        return lambda port, folder: [str(program), "serve", "--addr", f"127.0.0.1:{port}", "-O", "pooling-memory-keep-resident=131072",
+                                     "-O", "pooling-table-keep-resident=16384", *options, str(component)]
+
+    yield Subject("wasmtime serve", command(), missing, install)
+    yield Subject("wasmtime serve, instances reused", command("--max-instance-reuse-count", "1000000000"), missing, install)
 
 
 def seam(root, build):
