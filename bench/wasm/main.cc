@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 #include "contests.h"
+#include "measure.h"
 #include "programs.h"
 #include "stops.h"
 #include "wasm/wasmtime/wasmtime.h"
@@ -38,12 +38,6 @@ struct Options {
   int stops = 40;
   std::uint32_t instances = kInstancesLive;
 };
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw std::runtime_error("cannot read " + path.string());
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 Guests guests_of(const Options& options) {
   auto small = wasm::wasm_from_text(kGuest);

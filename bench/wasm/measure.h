@@ -9,6 +9,7 @@
 // Time is processor time of the whole process that works: an engine's own threads count.
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <span>
@@ -55,6 +56,9 @@ struct Comparison {
 
 // Throws std::runtime_error where the two do not get the same results.
 [[nodiscard]] Comparison compare(const Pair& pair, const Effort& effort);
+
+// Throws std::runtime_error where it cannot be read.
+[[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
 // Samples of two programs taken in turn: each call of one measures once.
 [[nodiscard]] Comparison compare_samples(const std::function<double()>& ours,
