@@ -14,7 +14,7 @@ set(LIBRARY_HEADERS
     "fmt::fmt=fmt" "spdlog::spdlog=spdlog" "Boost::json=boost/json boost/system" "Boost::url=boost/url"
     "OpenSSL::Crypto=openssl" "OpenSSL::SSL=openssl" "yaml-cpp=yaml-cpp" "CLI11::CLI11=CLI" "re2::re2=re2"
     "PkgConfig::re2=re2" "PkgConfig::sodium=sodium" "PkgConfig::seccomp=seccomp" "seccomp=seccomp" "SQLite::SQLite3=sqlite3" "sqlite3=sqlite3"
-    "soci_core=soci" "soci_sqlite3=soci" "SOCI::soci_core=soci" "wasmtime::wasmtime=wasm wasi wasmtime" "wasmi::wasmi=seam_wasmi" "wazero::wazero=seam_wazero" "ZLIB::ZLIB=zlib zconf"
+    "soci_core=soci" "soci_sqlite3=soci" "SOCI::soci_core=soci" "wasmtime::wasmtime=wasm wasmtime" "wasmi::wasmi=seam_wasmi" "wazero::wazero=seam_wazero" "ZLIB::ZLIB=zlib zconf"
      "PkgConfig::libarchive=archive archive_entry")
 
 set_property(GLOBAL PROPERTY SEAM_EDGES "")

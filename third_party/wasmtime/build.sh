@@ -32,7 +32,7 @@ mkdir -p "$work/src"
 cp "$here/Cargo.toml" "$here/Cargo.lock" "$work/"
 cp "$here/src/lib.rs" "$work/src/"
 
-echo "wasmtime: building its C API with $("$cargo" --version); about 6 minutes on two cores, once"
+echo "wasmtime: building its C API with $("$cargo" --version); about 5 minutes on two cores, once"
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
 CARGO_TARGET_DIR=$target "$cargo" build --release --locked --manifest-path "$work/Cargo.toml" \
