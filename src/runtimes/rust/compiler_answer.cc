@@ -58,6 +58,7 @@ class MessageReader {
     Message message;
     message.text = text_of(0, "message");
     if (message.text.starts_with("aborting due to")) return {};
+    if (message.text.empty()) message.text = "an error that the compiler does not name";
     if (const auto code = tree_.member(0, "code"); code && is(*code, JsonTree::Kind::kObject)) {
       if (const std::string id = text_of(*code, "code"); !id.empty())
         message.text += fmt::format(" [{}]", id);

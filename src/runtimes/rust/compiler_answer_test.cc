@@ -114,6 +114,7 @@ TEST(Diagnostics, BearAnyJson) {
        R"({"level":"error","spans":[{"is_primary":true,"expansion":{"span":7}}]})"}) {
     const Error error = read_diagnostics(line, DiagnosedFile::kFunction);
     EXPECT_EQ(error.code, ErrorCode::kInvalidArgument);
+    EXPECT_FALSE(error.message.empty()) << line;
     EXPECT_TRUE(check_json(error.details).has_value()) << error.details;
     EXPECT_THAT(error.details, Not(HasSubstr("line\"")));
   }
