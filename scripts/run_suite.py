@@ -173,7 +173,7 @@ def main():
         suite.ctest("asan", "unit", sanitizers())
         suite.ctest("asan", "conformance", sanitizers())
         suite.ctest("asan", "fuzz", sanitizers())
-    if suite.build("tsan"):
+    if suite.build("tsan", "unit_tests"):
         suite.ctest("tsan", "unit", sanitizers())
 
     return report(suite.parts, time.monotonic() - begin)
