@@ -31,8 +31,11 @@ UnseenLocks::~UnseenLocks() {
 // A trap leaves wasmtime's signal handler by changing the context that it returns to, so that
 // ThreadSanitizer takes what follows for the handler.
 extern "C" const char* __tsan_default_options() { return "report_signal_unsafe=0"; }
-// The pool zeroes the memory of an ended instance under its own lock, after pool_gives().
-extern "C" const char* __tsan_default_suppressions() { return "race:reset_with_pagemap\n"; }
+// The pool zeroes the memory of an ended instance under its own lock, after pool_gives(): in a
+// function that Rust's compiler may inline into the pool's.
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:reset_with_pagemap\nrace:allocator..pooling\n";
+}
 
 #else
 
