@@ -10,7 +10,6 @@
 #include <algorithm>
 
 #include "base/json_text.h"
-#include "base/utf8_cut.h"
 #include "functions/json_schema_nodes.h"
 
 namespace seam::functions {
@@ -27,6 +26,8 @@ struct Marks {
   }
   std::vector<bool> seen;  // by position of the element or member
 };
+
+constexpr std::size_t kValueShownMax = 40;
 
 std::uint64_t code_points(std::string_view text) {
   return static_cast<std::uint64_t>(std::ranges::count_if(
@@ -183,7 +184,8 @@ class Checker {
     if ((schema.types & type) != 0) return true;
     if (quiet_ > 0) return false;
     return wrong(schema, "type",
-                 fmt::format("is {}: must be {}", shown(tree_.text(at)), described(schema.types)));
+                 fmt::format("is {}: must be {}", shown(tree_.text(at), kValueShownMax),
+                             described(schema.types)));
   }
 
   [[gnu::noinline]] bool enum_holds(const SchemaNode& schema, std::uint32_t at) {
@@ -195,7 +197,7 @@ class Checker {
     }
     if (quiet_ > 0) return false;
     return wrong(schema, schema.is_const ? "const" : "enum",
-                 fmt::format("is {}: must be {}{}", shown(tree_.text(at)),
+                 fmt::format("is {}: must be {}{}", shown(tree_.text(at), kValueShownMax),
                              schema.is_const ? "" : "one of ", schema.enumerated_shown));
   }
 
@@ -215,9 +217,9 @@ class Checker {
       if (!bound || fits(*bound)) return;
       ok = false;
       if (quiet_ > 0) return;
-      ok =
-          wrong(schema, keyword,
-                fmt::format("is {}: must be {} {}", shown(tree_.text(at)), right, written(*bound)));
+      ok = wrong(schema, keyword,
+                 fmt::format("is {}: must be {} {}", shown(tree_.text(at), kValueShownMax), right,
+                             written(*bound)));
     };
     check(range.minimum, "minimum", "at least", [&](const auto& b) { return number >= b; });
     check(range.maximum, "maximum", "at most", [&](const auto& b) { return number <= b; });
@@ -271,9 +273,10 @@ class Checker {
                        "characters");
     }
     if (schema.pattern != nullptr && !RE2::PartialMatch(text, *schema.pattern)) {
-      ok = wrong(schema, "pattern",
-                 fmt::format("is {}: must match the pattern {}", shown(tree_.text(at)),
-                             shown(schema.pattern->pattern())));
+      ok = wrong(
+          schema, "pattern",
+          fmt::format("is {}: must match the pattern {}", shown(tree_.text(at), kValueShownMax),
+                      shown(schema.pattern->pattern(), kValueShownMax)));
     }
     return ok;
   }
@@ -384,7 +387,7 @@ class Checker {
     std::string out = "is not a member that is taken here";
     if (known.size() <= 12) {
       for (std::size_t i = 0; i < known.size(); ++i)
-        out.append(i == 0 ? ": it may have " : ", ").append(shown(known[i]));
+        out.append(i == 0 ? ": it may have " : ", ").append(shown(known[i], kValueShownMax));
     }
     return wrong(schema, "additionalProperties", out);
   }
@@ -414,7 +417,8 @@ class Checker {
     for (std::size_t i = 0; left > 0 && quiet_ == 0 && i < there.size(); ++i) {
       if (!there[i])
         wrong(schema, "required",
-              fmt::format("has no \"{}\": it is required", shown(schema.required[i])));
+              fmt::format("has no \"{}\": it is required",
+                          shown(schema.required[i], kValueShownMax)));
     }
     return left == 0;
   }
@@ -427,9 +431,9 @@ class Checker {
       for (const std::string& other : needed) {
         if (!spend(tree_[at].count)) return false;
         if (tree_.member(at, other)) continue;
-        ok = wrong(
-            schema, "dependentRequired",
-            fmt::format("has \"{}\" but no \"{}\": it needs both", shown(name), shown(other)));
+        ok = wrong(schema, "dependentRequired",
+                   fmt::format("has \"{}\" but no \"{}\": it needs both",
+                               shown(name, kValueShownMax), shown(other, kValueShownMax)));
       }
     }
     return ok;
@@ -449,8 +453,8 @@ class Checker {
                                            std::size_t schemas) {
     if (quiet_ > 0) return false;
     return wrong(schema, keyword,
-                 fmt::format("is {}: {} {}schema{} of {}", shown(tree_.text(at)), how,
-                             keyword == "not" ? "" : fmt::format("{} ", schemas),
+                 fmt::format("is {}: {} {}schema{} of {}", shown(tree_.text(at), kValueShownMax),
+                             how, keyword == "not" ? "" : fmt::format("{} ", schemas),
                              keyword == "not" ? "" : "s", keyword));
   }
 

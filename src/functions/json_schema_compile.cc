@@ -13,10 +13,9 @@
 
 namespace seam::functions {
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kBytesMax = 60;
-  if (text.size() <= kBytesMax) return std::string(text);
-  return fmt::format("{}…", utf8_cut(text, kBytesMax));
+std::string shown(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  return fmt::format("{}…", utf8_cut(text, bytes_max));
 }
 
 void append_pointer(std::string& pointer, std::string_view token) {
@@ -40,6 +39,8 @@ constexpr std::array kOnlyDescribe = {
     "$comment",      "$vocabulary",     "title",           "description", "default",
     "examples",      "readOnly",        "writeOnly",       "deprecated",  "format",
     "contentSchema", "contentEncoding", "contentMediaType"};
+
+constexpr std::size_t kSchemaShownMax = 60;
 
 class Compiler {
  public:
@@ -70,7 +71,8 @@ class Compiler {
   }
   [[nodiscard]] std::unexpected<Error> must_be(std::string_view at, std::uint32_t value,
                                                std::string_view right) const {
-    return wrong(at, fmt::format("is {}: it must be {}", shown(tree_.text(value)), right));
+    return wrong(
+        at, fmt::format("is {}: it must be {}", shown(tree_.text(value), kSchemaShownMax), right));
   }
 
   // The index of the subschema that stands at tree node `where`, which is read later.
@@ -298,7 +300,7 @@ class Compiler {
       node(self).enumerated.insert(std::move(canonical));
       node(self).enum_kinds = static_cast<std::uint8_t>(
           node(self).enum_kinds | (1U << static_cast<unsigned>(tree_[allowed].kind)));
-      if (all.size() < 8) all.push_back(shown(tree_.text(allowed)));
+      if (all.size() < 8) all.push_back(shown(tree_.text(allowed), kSchemaShownMax));
     };
     if (is_const) {
       add(value);
@@ -321,7 +323,7 @@ class Compiler {
     auto pattern = std::make_unique<const RE2>(tree_.string(value), options);
     if (!pattern->ok()) {
       return wrong(here, fmt::format("is {}, which is not a regular expression of RE2: {}",
-                                     shown(tree_.text(value)), pattern->error()));
+                                     shown(tree_.text(value), kSchemaShownMax), pattern->error()));
     }
     if (compiled_->patterns.size() >= SchemaLimits::kPatternsMax)
       return wrong(here, fmt::format("this is more than {} patterns", SchemaLimits::kPatternsMax));

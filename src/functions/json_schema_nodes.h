@@ -120,7 +120,7 @@ struct JsonSchema::Compiled {
 
 // `~` and `/` as JSON Pointer writes them.
 void append_pointer(std::string& pointer, std::string_view token);
-// A part of a schema or of a value for a message: its first 60 bytes at most.
-[[nodiscard]] std::string shown(std::string_view text);
+// A part of a schema or of a value for a message: its first `bytes_max` bytes.
+[[nodiscard]] std::string shown(std::string_view text, std::size_t bytes_max);
 
 }  // namespace seam::functions

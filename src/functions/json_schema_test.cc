@@ -31,6 +31,14 @@ std::string refusal(std::string_view schema) {
   return read ? "" : read.error().message;
 }
 
+TEST(JsonSchema, CutsWhatItQuotes) {
+  const std::string text(70, 'a');
+  EXPECT_EQ(first(R"({"type":"object"})", '"' + text + '"'),
+            "|/type|is \"" + text.substr(0, 39) + "…: must be an object");
+  EXPECT_TRUE(
+      refusal(R"({"type":")" + text + R"("})").contains("is \"" + text.substr(0, 59) + "…: "));
+}
+
 TEST(JsonSchema, SaysWhereAndWhatIsWrong) {
   EXPECT_EQ(first(R"({"type":"object"})", "[1]"), "|/type|is [1]: must be an object");
   EXPECT_EQ(first(R"({"properties":{"a/b":{"items":{"type":["integer","null"]}}}})",
