@@ -83,13 +83,9 @@ function(seam_sources path target)
     list(FILTER headers INCLUDE REGEX "/${CMAKE_MATCH_1}\\.h$")
   endif()
   # Those of a source are read alone with it, which includes its own first and is read so by clang-tidy.
+  list(TRANSFORM sources REPLACE "\\.cc$" ".h" OUTPUT_VARIABLE read_with_source)
   set(alone ${headers})
-  foreach(header IN LISTS headers)
-    string(REGEX REPLACE "\\.h$" ".cc" source ${header})
-    if(source IN_LIST sources)
-      list(REMOVE_ITEM alone ${header})
-    endif()
-  endforeach()
+  list(REMOVE_ITEM alone ${read_with_source})
   list(REMOVE_ITEM headers ${alone})
   target_sources(${target} PUBLIC
     FILE_SET HEADERS BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR} FILES ${headers}
